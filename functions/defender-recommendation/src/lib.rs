@@ -1,0 +1,1 @@
+//! stanch-defender-recommendation.

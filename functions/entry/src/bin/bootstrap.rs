@@ -1,0 +1,2 @@
+//! bootstrap.
+fn main() {}

@@ -1,0 +1,20 @@
+//! Microsoft Defender for Cloud and Azure Resource Manager: payloads to findings, calls to `management.azure.com`, and the
+//! status of alerts.
+//!
+//! `normalize*` are pure and borrow from the event. [`AzureApi`] carries calls; [`DefenderSource`] asks Defender about its
+//! findings through any [`stanch_core::port::CloudApi`].
+
+mod arm;
+mod error;
+mod normalize;
+mod payload;
+mod sign;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use arm::ArmId;
+pub use error::Error;
+pub use normalize::{normalize, normalize_alert, normalize_compliance, normalize_recommendation, recognize};
+pub use sign::{AzureApi, Credentials, Endpoint, HOSTS};
+pub use source::DefenderSource;

@@ -1,0 +1,284 @@
+//! Payload to [`Finding`]: which of Defender's four kinds an event is, and what the kinds share.
+
+mod alert;
+mod assessment;
+mod compliance;
+mod sub_assessment;
+
+use std::borrow::Cow;
+
+use stanch_core::cloud::{Account, Cloud, Resource, Text};
+use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingStatus, Guidance, Product, Severity, Source};
+use stanch_core::normalize::{Fields, NormalizeError, Normalized, events};
+
+use crate::arm::ArmId;
+use crate::payload::{link, part, text};
+
+/// Type of a subscription as a resource.
+const SUBSCRIPTION: &str = "Microsoft.Resources/subscriptions";
+
+/// Turns a delivery into findings, whatever kinds of Defender events it holds.
+///
+/// A delivery is one event, an array, `{"records": […]}`, or any of these as `body` of a wrapper. An event that cannot be read
+/// fails the delivery; one that is by its nature no finding (a secure score) is skipped, and is an error only when the delivery
+/// holds nothing else.
+pub fn normalize(json: &str) -> Normalized<'_> {
+    const ACCEPTED: &str = "Defender for Cloud alerts, assessments, sub-assessments and regulatory compliance assessments";
+    delivery(
+        json,
+        &[Source::DefenderAlert, Source::DefenderAssessment, Source::DefenderSubAssessment, Source::DefenderCompliance],
+        ACCEPTED,
+    )
+}
+
+/// [`normalize`] for security alerts alone: continuous export, ARM and Log Analytics form.
+pub fn normalize_alert(json: &str) -> Normalized<'_> {
+    delivery(json, &[Source::DefenderAlert], "Defender for Cloud alerts")
+}
+
+/// [`normalize`] for recommendations alone: assessments and sub-assessments.
+pub fn normalize_recommendation(json: &str) -> Normalized<'_> {
+    delivery(json, &[Source::DefenderAssessment, Source::DefenderSubAssessment], "Defender for Cloud assessments and sub-assessments")
+}
+
+/// [`normalize`] for regulatory compliance assessments alone. Such a finding is about a whole subscription and carries counts:
+/// it names no bad resource, so nothing can be fixed from it. The assessment with the same key names the resources.
+pub fn normalize_compliance(json: &str) -> Normalized<'_> {
+    delivery(json, &[Source::DefenderCompliance], "Defender for Cloud regulatory compliance assessments")
+}
+
+/// Which kind of Defender event has these top-level fields.
+pub fn recognize(fields: &Fields<'_>) -> Option<Source> {
+    if let Some(kind) = resource_type(fields) {
+        let kind = kind.to_ascii_lowercase();
+        let found = match kind.strip_prefix("microsoft.security/") {
+            Some("assessments") => Some(Source::DefenderAssessment),
+            Some("assessments/subassessments") => Some(Source::DefenderSubAssessment),
+            // Microsoft's own examples of the REST answer use the singular.
+            Some(rest) if rest.ends_with("regulatorycomplianceassessments") || rest == "regulatorycomplianceassessment" => {
+                Some(Source::DefenderCompliance)
+            }
+            Some(rest) if rest == "alerts" || rest.ends_with("/alerts") => Some(Source::DefenderAlert),
+            _ => None,
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    let flat = !fields.has("properties") && (fields.has("SystemAlertId") || fields.has("AlertType"));
+    flat.then_some(Source::DefenderAlert)
+}
+
+fn delivery<'a>(json: &'a str, wanted: &[Source], accepted: &'static str) -> Normalized<'a> {
+    let mut findings = Vec::new();
+    let mut not_a_finding = None;
+    let mut take = |event: &'a str, fields: &Fields<'a>| match one(event, fields, wanted, accepted) {
+        Ok(finding) => {
+            findings.push(finding);
+            Ok(())
+        }
+        Err(error @ NormalizeError::NotAFinding { .. }) => {
+            not_a_finding = Some(error);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    for event in events(json)? {
+        let fields = Fields::read(event)?;
+        match fields.get("body").filter(|raw| recognize(&fields).is_none() && raw.starts_with(['{', '['])) {
+            Some(body) => {
+                for event in events(body)? {
+                    take(event, &Fields::read(event)?)?;
+                }
+            }
+            None => take(event, &fields)?,
+        }
+    }
+    match not_a_finding {
+        Some(error) if findings.is_empty() => Err(error),
+        _ => Ok(findings),
+    }
+}
+
+fn one<'a>(event: &'a str, fields: &Fields<'a>, wanted: &[Source], accepted: &'static str) -> Result<Finding<'a>, NormalizeError> {
+    let Some(source) = recognize(fields) else { return Err(unrecognised(fields, accepted)) };
+    if !wanted.contains(&source) {
+        return Err(NormalizeError::Unrecognised { looked_like: looks_like(source).to_owned(), accepted });
+    }
+    let mut finding = match source {
+        Source::DefenderAlert => alert::read(fields)?,
+        Source::DefenderSubAssessment => sub_assessment::read(fields)?,
+        Source::DefenderCompliance => compliance::read(fields)?,
+        _ => assessment::read(fields)?,
+    };
+    finding.raw = Cow::Borrowed(event);
+    Ok(finding)
+}
+
+fn looks_like(source: Source) -> &'static str {
+    match source {
+        Source::DefenderAlert => "a Defender for Cloud alert",
+        Source::DefenderSubAssessment => "a Defender for Cloud sub-assessment",
+        Source::DefenderCompliance => "a Defender for Cloud regulatory compliance assessment",
+        _ => "a Defender for Cloud assessment",
+    }
+}
+
+fn unrecognised(fields: &Fields<'_>, accepted: &'static str) -> NormalizeError {
+    let kind = resource_type(fields).unwrap_or_default().to_ascii_lowercase();
+    if kind.starts_with("microsoft.security/securescore") {
+        return NormalizeError::NotAFinding {
+            what: "a secure score",
+            why: "it is a number about many recommendations, each of which comes as an assessment",
+        };
+    }
+    let event = text(fields, &["eventType", "type"]).unwrap_or_default();
+    if fields.has("validationCode") || event.eq_ignore_ascii_case("Microsoft.EventGrid.SubscriptionValidationEvent") {
+        return NormalizeError::NotAFinding { what: "a subscription handshake", why: "it asks only whether this endpoint exists" };
+    }
+    let looked_like = if kind.is_empty() { fields.names() } else { format!("an object of type `{kind}`") };
+    NormalizeError::Unrecognised { looked_like, accepted }
+}
+
+/// `type`, or what the ARM id says when it is missing.
+fn resource_type<'a>(fields: &Fields<'a>) -> Option<Text<'a>> {
+    text(fields, &["type"]).or_else(|| {
+        let id = text(fields, &["id"])?;
+        ArmId::parse(&id).map(|id| Cow::Owned(id.kind.into_owned()))
+    })
+}
+
+fn product<'a>(name: Option<Text<'a>>, vendor: Option<Text<'a>>) -> Product<'a> {
+    Product {
+        name: name.unwrap_or(Cow::Borrowed("Microsoft Defender for Cloud")),
+        vendor: vendor.unwrap_or(Cow::Borrowed("Microsoft")),
+        ..Product::default()
+    }
+}
+
+/// The finding that assessments, sub-assessments and compliance results have in common: all are ARM resources.
+fn arm_finding<'a>(source: Source, fields: &Fields<'a>) -> Result<(Finding<'a>, Text<'a>), NormalizeError> {
+    let kind = looks_like(source);
+    let problem = |problem| NormalizeError::Field {
+        kind,
+        field: Cow::Borrowed("id"),
+        problem: Cow::Borrowed(problem),
+        expected: Cow::Borrowed("an ARM id that starts with /subscriptions/"),
+    };
+    let id = text(fields, &["id"]).ok_or_else(|| problem("missing"))?;
+    if ArmId::parse(&id).is_none() {
+        return Err(problem("not an ARM id"));
+    }
+    let class = stanch_core::finding::FindingClass::Compliance;
+    let mut finding = Finding::new(source, class, Cloud::Azure, id.to_ascii_lowercase(), product(None, None));
+    finding.source_ref.id.clone_from(&id);
+    finding.source_ref.account = part(&id, |id| ArmId::parse(id)?.subscription);
+    finding.account = finding.source_ref.account.clone().map(|uid| Account { uid, name: None });
+    finding.rule = text(fields, &["name"]).or_else(|| part(&id, |id| ArmId::parse(id).map(|id| id.name)));
+    Ok((finding, id))
+}
+
+/// What the export says it did with the row: `Insert`, `Write` or `Delete`. A deletion says that the row is gone and nothing
+/// about the resource, whatever status it still carries.
+fn apply_action(finding: &mut Finding<'_>, fields: &Fields<'_>) {
+    let action = ["assessmentEventDataEnrichment", "subAssessmentEventDataEnrichment", "securityEventDataEnrichment"]
+        .iter()
+        .find_map(|name| text(&fields.object(name), &["action"]));
+    match action.as_deref() {
+        Some(action) if action.eq_ignore_ascii_case("Delete") => {
+            finding.activity = Activity::Close;
+            finding.status = FindingStatus::Deleted;
+            if let Some(compliance) = &mut finding.compliance {
+                compliance.status = ComplianceStatus::Unknown;
+            }
+        }
+        Some(action) if action.eq_ignore_ascii_case("Write") => finding.activity = Activity::Update,
+        _ => {}
+    }
+}
+
+/// Reads `Healthy`, `Unhealthy`, `NotApplicable` and the compliance states, written with or without a space.
+fn outcome(code: &str) -> (ComplianceStatus, FindingStatus) {
+    let code: String = code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    match code.as_str() {
+        "healthy" | "passed" => (ComplianceStatus::Pass, FindingStatus::Resolved),
+        "unhealthy" | "failed" => (ComplianceStatus::Fail, FindingStatus::New),
+        // Exempt, switched off by policy, not covered: the source asks for nothing.
+        "notapplicable" | "skipped" | "unsupported" => (ComplianceStatus::Unknown, FindingStatus::Suppressed),
+        _ => (ComplianceStatus::Unknown, FindingStatus::Unknown),
+    }
+}
+
+fn severity<'a>(finding: &mut Finding<'a>, word: Option<Text<'a>>) {
+    finding.severity = word.as_deref().map_or(Severity::Unknown, Severity::parse);
+    finding.severity_original = word;
+}
+
+fn guidance<'a>(desc: Option<Text<'a>>, links: Vec<Text<'a>>) -> Option<Guidance<'a>> {
+    let mut references: Vec<Text<'a>> = Vec::with_capacity(links.len());
+    for item in links {
+        let item = link(item);
+        if !references.contains(&item) {
+            references.push(item);
+        }
+    }
+    (desc.is_some() || !references.is_empty()).then(|| Guidance { desc: desc.unwrap_or_default(), references })
+}
+
+/// The cloud a native id belongs to, by its form. Defender stands in for resources of other clouds with
+/// `…/securityconnectors/{c}/securityentitydata/{aws|gcp}-…`.
+fn cloud_of(uid: &str) -> Cloud {
+    let uid = uid.trim().to_ascii_lowercase();
+    let entity = uid.rsplit_once("/securityentitydata/").map_or("", |(_, entity)| entity);
+    if uid.starts_with("arn:") || entity.starts_with("aws-") {
+        Cloud::Aws
+    } else if uid.starts_with("projects/") || uid.contains(".googleapis.com/") || entity.starts_with("gcp-") {
+        Cloud::Gcp
+    } else {
+        Cloud::Azure
+    }
+}
+
+/// A resource with what its id tells: type, name, account and region.
+fn resource(cloud: Cloud, uid: Text<'_>) -> Resource<'_> {
+    match uid {
+        Cow::Borrowed(uid) => describe(cloud, uid),
+        Cow::Owned(uid) => describe(cloud, &uid).into_owned(),
+    }
+}
+
+fn describe(cloud: Cloud, uid: &str) -> Resource<'_> {
+    let mut resource = Resource::new(cloud, uid);
+    let account = |uid| Some(Account { uid: Cow::Borrowed(uid), name: None });
+    if let Some(arm) = ArmId::parse(uid) {
+        resource.name = Some(Cow::Borrowed(arm.name));
+        if cloud == Cloud::Azure {
+            resource.account = arm.subscription.and_then(account);
+            resource.kind = Some(arm.kind);
+        }
+    } else if cloud == Cloud::Aws {
+        let mut parts = uid.splitn(6, ':').skip(3).filter(|part| !part.is_empty());
+        if uid.starts_with("arn:") {
+            // A global resource has no region, so the first present part may already be the account.
+            let (first, second) = (parts.next(), parts.next());
+            let is_account = |part: &&str| part.len() == 12 && part.bytes().all(|b| b.is_ascii_digit());
+            resource.account = [first, second].into_iter().flatten().find(is_account).and_then(account);
+            resource.region = first.filter(|part| !is_account(part) && part.matches('-').count() >= 2).map(Cow::Borrowed);
+        }
+    } else if cloud == Cloud::Gcp {
+        let mut parts = uid.split('/').skip_while(|part| *part != "projects").skip(1);
+        resource.account = parts.next().and_then(account);
+        resource.name = uid.rsplit('/').next().map(Cow::Borrowed);
+    }
+    resource
+}
+
+/// The subscription itself as the resource, for findings that name nothing smaller.
+fn subscription(uid: Text<'_>) -> Resource<'_> {
+    Resource {
+        kind: Some(Cow::Borrowed(SUBSCRIPTION)),
+        name: Some(uid.clone()),
+        account: Some(Account { uid: uid.clone(), name: None }),
+        ..Resource::new(Cloud::Azure, format!("/subscriptions/{uid}"))
+    }
+}

@@ -1,0 +1,105 @@
+//! Recommendations: one assessment is one control on one resource.
+
+use std::borrow::Cow;
+
+use stanch_core::cloud::{Account, Cloud, Resource, Text};
+use stanch_core::finding::{Compliance, Finding, Risk, Source};
+use stanch_core::normalize::{Fields, NormalizeError};
+
+use super::{apply_action, arm_finding, cloud_of, guidance, outcome, resource, severity};
+use crate::arm::ArmId;
+use crate::payload::{list, part, plain, text, time};
+
+/// Reads one assessment.
+pub(super) fn read<'a>(fields: &Fields<'a>) -> Result<Finding<'a>, NormalizeError> {
+    let (mut finding, id) = arm_finding(Source::DefenderAssessment, fields)?;
+    let properties = fields.object("properties");
+    let metadata = properties.object("metadata");
+    let status = properties.object("status");
+
+    finding.title = text(&properties, &["displayName"])
+        .or_else(|| text(&metadata, &["displayName"]))
+        .or_else(|| finding.rule.clone())
+        .unwrap_or_default();
+    finding.desc = text(&metadata, &["description"]).map(plain);
+    finding.policy =
+        text(&metadata, &["policyDefinitionId"]).and_then(|policy| part(&policy, |id| id.trim_end_matches('/').rsplit('/').next()));
+    finding.types = list(&metadata, "categories");
+    severity(&mut finding, text(&metadata, &["severity"]));
+    finding.first_seen = time(&status, &["firstEvaluationDate"]);
+    finding.created = finding.first_seen;
+    finding.modified = time(&status, &["statusChangeDate"]);
+    finding.time = finding.modified;
+    compliance(&mut finding, &status);
+    finding.risk = risk(&properties.object("risk"));
+    let links = text(&properties.object("links"), &["azurePortalUri", "azurePortal"]);
+    finding.guidance = guidance(text(&metadata, &["remediationDescription"]).map(plain), links.into_iter().collect());
+    place(&mut finding, assessed(&properties.object("resourceDetails"), &id));
+    apply_action(&mut finding, fields);
+    Ok(finding)
+}
+
+/// Sets status and compliance from `{code, cause, description}`; the control is the finding's rule.
+pub(super) fn compliance<'a>(finding: &mut Finding<'a>, status: &Fields<'a>) {
+    let code = text(status, &["code"]);
+    let (compliance, state) = outcome(code.as_deref().unwrap_or_default());
+    let detail: Vec<Text<'a>> = ["cause", "description"].iter().filter_map(|name| text(status, &[name])).collect();
+    finding.status = state;
+    finding.status_original.clone_from(&code);
+    finding.compliance = Some(Compliance {
+        control: finding.rule.clone(),
+        status: compliance,
+        status_code: code,
+        status_detail: (!detail.is_empty()).then(|| Cow::Owned(detail.join(": "))),
+        ..Compliance::default()
+    });
+}
+
+/// Makes `resource` the finding's one resource, and its account the finding's.
+pub(super) fn place<'a>(finding: &mut Finding<'a>, resource: Resource<'a>) {
+    finding.cloud = resource.cloud;
+    finding.region.clone_from(&resource.region);
+    if resource.account.is_some() {
+        finding.account.clone_from(&resource.account);
+    }
+    finding.resources = vec![resource];
+}
+
+/// The resource from `resourceDetails`, routed by its `source`. Without a usable id there it is what the assessment's own id
+/// hangs on.
+pub(super) fn assessed<'a>(details: &Fields<'a>, assessment: &Text<'a>) -> Resource<'a> {
+    let scope = part(assessment, scope_of).unwrap_or_else(|| assessment.clone());
+    let given = text(details, &["id", "AzureResourceId"]).filter(|id| ArmId::parse(id).is_some());
+    let cloud = text(details, &["source"]).and_then(|source| Cloud::parse(&source));
+    let native = match cloud {
+        Some(Cloud::Aws) => text(details, &["nativeCloudUniqueIdentifier", "AwsResourceId", "nativeResourceId"]),
+        Some(Cloud::Gcp) => text(details, &["nativeCloudUniqueIdentifier", "GcpResourceId", "nativeResourceId"]),
+        _ => None,
+    };
+    let uid = native.or(given).unwrap_or(scope);
+    let mut resource = resource(cloud.unwrap_or_else(|| cloud_of(&uid)), uid);
+
+    let (provider, kind) = (text(details, &["resourceProvider"]), text(details, &["resourceType"]));
+    resource.kind = match (provider, kind) {
+        (_, Some(kind)) if kind.contains('/') => Some(kind),
+        (_, _) if resource.kind.is_some() => resource.kind,
+        (Some(provider), Some(kind)) => Some(Cow::Owned(format!("{provider}/{kind}"))),
+        (_, kind) => kind,
+    };
+    resource.name = text(details, &["resourceName", "machineName"]).or(resource.name);
+    resource.region = text(details, &["region"]).or(resource.region);
+    if resource.cloud != Cloud::Azure {
+        resource.account = text(details, &["hierarchyId"]).map(|uid| Account { uid, name: None }).or(resource.account);
+    }
+    resource
+}
+
+/// The part of an id before `/providers/Microsoft.Security/assessments/`.
+fn scope_of(id: &str) -> Option<&str> {
+    ArmId::parse(id).map(|id| id.scope).filter(|scope| !scope.is_empty())
+}
+
+fn risk<'a>(risk: &Fields<'a>) -> Option<Risk<'a>> {
+    let (level, factors) = (text(risk, &["level"]), list(risk, "riskFactors"));
+    (level.is_some() || !factors.is_empty()).then_some(Risk { level, score: None, factors })
+}

@@ -1,0 +1,157 @@
+//! Reading Defender's payloads: one lookup for three casings, and JSON that sits inside strings.
+//!
+//! Defender spells one field `SystemAlertId`, `systemAlertId` and so on, sometimes both ways in one object, so fields are
+//! looked up by name without case instead of being bound to structs.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+use stanch_core::cloud::Text;
+use stanch_core::finding::Millis;
+use stanch_core::lenient::{LList, LText, LTime};
+use stanch_core::normalize::Fields;
+
+/// The first of these fields that holds text, a number or a boolean.
+pub(crate) fn text<'a>(fields: &Fields<'a>, names: &[&str]) -> Option<Text<'a>> {
+    names.iter().find_map(|name| serde_json::from_str::<LText<'a>>(fields.get(name)?).ok()?.0)
+}
+
+/// The first of these fields that holds a time.
+pub(crate) fn time(fields: &Fields<'_>, names: &[&str]) -> Option<Millis> {
+    names.iter().find_map(|name| serde_json::from_str::<LTime>(fields.get(name)?).ok()?.0)
+}
+
+/// A list of texts: an array, one text, or an array written into a string.
+pub(crate) fn list<'a>(fields: &Fields<'a>, name: &str) -> Vec<Text<'a>> {
+    let items = fields.get(name).and_then(|raw| serde_json::from_str::<LList<'a>>(raw).ok()).unwrap_or_default().0;
+    match items.as_slice() {
+        [only] if only.trim_start().starts_with('[') => match serde_json::from_str::<LList<'_>>(only) {
+            Ok(inner) => inner.0.into_iter().map(|item| Cow::Owned(item.into_owned())).collect(),
+            Err(_) => items,
+        },
+        _ => items,
+    }
+}
+
+/// One text from each element of an array (or of an array written into a string): `read` for objects, the text itself for texts.
+pub(crate) fn each<'a>(fields: &Fields<'a>, name: &str, read: impl for<'b> Fn(&Fields<'b>) -> Option<Text<'b>>) -> Vec<Text<'a>> {
+    let Some(raw) = fields.get(name) else { return Vec::new() };
+    if !raw.starts_with('"') {
+        return elements(raw, &read);
+    }
+    match serde_json::from_str::<LText<'a>>(raw).ok().and_then(|inner| inner.0) {
+        Some(Cow::Borrowed(inner)) => elements(inner, &read),
+        Some(Cow::Owned(inner)) => elements(&inner, &read).into_iter().map(|item| Cow::Owned(item.into_owned())).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// A piece of a text, borrowed where the text is.
+pub(crate) fn part<'a>(text: &Text<'a>, find: impl for<'b> Fn(&'b str) -> Option<&'b str>) -> Option<Text<'a>> {
+    match text {
+        Cow::Borrowed(text) => find(text).map(Cow::Borrowed),
+        Cow::Owned(text) => find(text).map(|piece| Cow::Owned(piece.to_owned())),
+    }
+}
+
+/// The items of a comma list such as `Persistence, CredentialAccess`.
+pub(crate) fn commas<'a>(text: &Text<'a>) -> Vec<Text<'a>> {
+    let items = |text: &'a str| text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Cow::Borrowed).collect();
+    match text {
+        Cow::Borrowed(text) => items(text),
+        Cow::Owned(text) => {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| Cow::Owned(item.to_owned())).collect()
+        }
+    }
+}
+
+/// A link with a scheme: Defender writes `portal.azure.com/#blade/…`.
+pub(crate) fn link(text: Text<'_>) -> Text<'_> {
+    if text.contains("://") || text.starts_with("mailto:") { text } else { Cow::Owned(format!("https://{}", text.trim_start_matches('/'))) }
+}
+
+/// HTML as plain lines: tags go, block tags break the line, the five common entities are resolved.
+pub(crate) fn plain(html: Text<'_>) -> Text<'_> {
+    if !html.contains(['<', '&']) {
+        return html;
+    }
+    let mut out = String::with_capacity(html.len());
+    let mut rest: &str = &html;
+    // Without a closing sign ahead there is no tag to look for; searching for it each time would be quadratic.
+    let last_close = html.rfind('>').unwrap_or_default();
+    while let Some((before, tail)) = rest.find(['<', '&']).and_then(|at| rest.split_at_checked(at)) {
+        out.push_str(before);
+        let tag = if html.len() - tail.len() < last_close { tag(tail) } else { None };
+        rest = if let Some((text, after)) = tag.or_else(|| entity(tail)) {
+            out.push_str(text);
+            after
+        } else {
+            let mut chars = tail.chars();
+            out.extend(chars.next());
+            chars.as_str()
+        };
+    }
+    out.push_str(rest);
+    let lines: Vec<&str> = out.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Cow::Owned(lines.join("\n"))
+}
+
+fn elements<'a>(json: &'a str, read: &impl for<'b> Fn(&Fields<'b>) -> Option<Text<'b>>) -> Vec<Text<'a>> {
+    let items: Vec<&'a RawValue> = match serde_json::from_str(json) {
+        Ok(items) => items,
+        Err(_) => serde_json::from_str::<&RawValue>(json).into_iter().collect(),
+    };
+    items
+        .into_iter()
+        .filter_map(|item| {
+            let raw = item.get();
+            if raw.starts_with('{') { read(&Fields::read(raw).ok()?) } else { serde_json::from_str::<LText<'a>>(raw).ok()?.0 }
+        })
+        .collect()
+}
+
+/// What stands for the tag that `tail` starts with, and what follows it.
+fn tag(tail: &str) -> Option<(&'static str, &str)> {
+    const BLOCKS: &[&str] = &["br", "p", "li", "ol", "ul", "div", "tr", "h1", "h2", "h3", "h4"];
+    let inner = tail.strip_prefix('<')?;
+    if !inner.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!') {
+        return None;
+    }
+    let (name, after) = inner.split_once('>')?;
+    let name = name.trim_start_matches('/');
+    let name = name.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let block = BLOCKS.iter().any(|block| block.eq_ignore_ascii_case(name));
+    Some((if block { "\n" } else { "" }, after))
+}
+
+fn entity(tail: &str) -> Option<(&'static str, &str)> {
+    const ENTITIES: &[(&str, &str)] = &[("&nbsp;", " "), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'")];
+    ENTITIES.iter().find_map(|(entity, text)| Some((*text, tail.strip_prefix(entity)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn html_becomes_lines_and_a_lone_sign_stays() {
+        let read = |html: &'static str| plain(Cow::Borrowed(html)).into_owned();
+        assert_eq!(
+            read("To fix:<br>1. Open <b>Networking</b>&nbsp;&amp; save.<ol><li>Done</li></ol>"),
+            "To fix:\n1. Open Networking & save.\nDone"
+        );
+        assert_eq!(read("if a < 5 & b > 3"), "if a < 5 & b > 3");
+        assert_eq!(read("unclosed <a href"), "unclosed <a href");
+        assert!(matches!(plain(Cow::Borrowed("no tags")), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn lists_hide_in_strings() {
+        let fields = Fields::read(r#"{"a":"[\"one\",\"two\"]","b":["x"],"c":"lone","d":"[broken","e":{"k":"v"}}"#).unwrap();
+        assert_eq!(list(&fields, "A"), ["one", "two"]);
+        assert_eq!(list(&fields, "b"), ["x"]);
+        assert_eq!(list(&fields, "c"), ["lone"]);
+        assert_eq!(list(&fields, "d"), ["[broken"]);
+        assert_eq!(each(&fields, "e", |f| text(f, &["k"])), ["v"]);
+    }
+}

@@ -1,0 +1,317 @@
+//! Carries calls to Azure Resource Manager: checks, token, wire form, answer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_core::credentials::TokenCredential;
+use azure_identity::{DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Url};
+use serde_json::Value;
+use stanch_core::api::{ApiCall, ApiFault, ApiRequest, ApiResponse, HttpCall, Method};
+use stanch_core::port::{ApiError, BoxFuture, CloudApi};
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::Error;
+
+/// The only hosts a call may go to: Azure's public cloud, US Government and China.
+pub const HOSTS: &[&str] = &["management.azure.com", "management.usgovcloudapi.net", "management.chinacloudapi.cn"];
+
+/// The largest answer that is read, in bytes.
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const KEPT_HEADERS: &[&str] = &["etag", "retry-after", "azure-asyncoperation", "location"];
+const REQUEST_ID_HEADERS: &[&str] = &["x-ms-request-id", "x-ms-correlation-request-id"];
+/// Headers that are ours to set.
+const OWN_HEADERS: &[&str] = &["authorization", "host", "content-length", "transfer-encoding", "connection"];
+
+/// Where bearer tokens come from.
+#[derive(Clone)]
+pub enum Credentials {
+    /// The managed identity of the Functions app or virtual machine.
+    ManagedIdentity {
+        /// Client id of a user-assigned identity; the system-assigned one when absent.
+        client_id: Option<String>,
+    },
+    /// A person's `az login` or `azd auth login`.
+    DeveloperTools,
+    /// A fixed token, for tests: accepted only together with [`Endpoint::Loopback`].
+    Fixed(String),
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Credentials::ManagedIdentity { client_id } => f.debug_struct("ManagedIdentity").field("client_id", client_id).finish(),
+            Credentials::DeveloperTools => f.write_str("DeveloperTools"),
+            Credentials::Fixed(_) => f.write_str("Fixed(..)"),
+        }
+    }
+}
+
+/// Where calls go.
+#[derive(Clone, Debug)]
+pub enum Endpoint {
+    /// The host each call names, over https.
+    Cloud,
+    /// A server on this machine, such as `http://127.0.0.1:8080`, whatever host the call names.
+    Loopback(String),
+}
+
+/// Azure Resource Manager as a [`CloudApi`]. HTTP client and credential are built on first use.
+pub struct AzureApi {
+    credentials: Credentials,
+    loopback: Option<Url>,
+    client: OnceCell<Client>,
+    identity: OnceCell<Arc<dyn TokenCredential>>,
+}
+
+impl fmt::Debug for AzureApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AzureApi").field("credentials", &self.credentials).field("loopback", &self.loopback).finish_non_exhaustive()
+    }
+}
+
+impl AzureApi {
+    /// Checks the settings; nothing is built or asked yet. A loopback endpoint takes a fixed token and nothing else does.
+    pub fn new(credentials: Credentials, endpoint: Endpoint) -> Result<Self, Error> {
+        let loopback = match (&endpoint, &credentials) {
+            (Endpoint::Loopback(address), Credentials::Fixed(_)) => {
+                Some(loopback_url(address).ok_or_else(|| Error::NotLoopback { endpoint: address.clone() })?)
+            }
+            (Endpoint::Loopback(_), _) => return Err(Error::LoopbackNeedsFixedToken),
+            (Endpoint::Cloud, Credentials::Fixed(_)) => return Err(Error::FixedTokenNeedsLoopback),
+            (Endpoint::Cloud, _) => None,
+        };
+        Ok(AzureApi { credentials, loopback, client: OnceCell::new(), identity: OnceCell::new() })
+    }
+
+    async fn send(&self, request: &ApiRequest, timeout_ms: u64) -> Result<ApiResponse, ApiError> {
+        let call = request.name();
+        let not_sent = |reason: String, retry: bool| ApiError::NotSent { call: call.clone(), reason, retry };
+        let unknown = |reason: String| ApiError::Unknown { call: call.clone(), reason };
+        // A twentieth is kept back, so that the caller's own deadline is never the one that passes first.
+        let deadline = Instant::now() + Duration::from_millis(timeout_ms - timeout_ms / 20);
+
+        let ApiCall::Http(http) = &request.call else {
+            return Err(not_sent("Azure takes HTTP calls, not named operations".to_owned(), false));
+        };
+        let (host, url) = self.url(http).map_err(|reason| not_sent(reason, false))?;
+        let headers = headers(http).map_err(|reason| not_sent(reason, false))?;
+        let client = self.client().await.map_err(|reason| not_sent(reason, false))?;
+        let token = match timeout_at(deadline, self.token(host)).await {
+            Ok(Ok(token)) => token,
+            Ok(Err(error)) => return Err(not_sent(error.reason, error.retry)),
+            Err(_) => return Err(not_sent(format!("no token within {timeout_ms} ms"), true)),
+        };
+
+        let mut outgoing = client.request(method(http.method), url).headers(headers).bearer_auth(token);
+        if let Some(body) = &http.body {
+            outgoing = outgoing.header("content-type", "application/json").body(body.to_string());
+        } else if matches!(http.method, Method::Post | Method::Put | Method::Patch) {
+            // Resource Manager answers 411 to a write without a length.
+            outgoing = outgoing.header("content-length", "0").body(Vec::new());
+        }
+        let exchange = async {
+            let mut answer = outgoing.send().await.map_err(|error| {
+                let error = error.without_url();
+                let reason = chain(&error);
+                if error.is_connect() {
+                    not_sent(format!("cannot connect to {host}: {reason}"), true)
+                } else if error.is_builder() {
+                    not_sent(reason, false)
+                } else {
+                    unknown(reason)
+                }
+            })?;
+            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+            let mut body = Vec::new();
+            while let Some(chunk) =
+                answer.chunk().await.map_err(|error| unknown(format!("the answer broke off: {}", chain(&error.without_url()))))?
+            {
+                if body.len() + chunk.len() > MAX_BODY_BYTES {
+                    return Err(unknown(format!("the answer with status {status} has more than {MAX_BODY_BYTES} bytes")));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(decode(status, &headers, &body))
+        };
+        let answer = match timeout_at(deadline, exchange).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(unknown(format!("no answer within {timeout_ms} ms"))),
+        };
+        tracing::debug!(call, status = answer.status, request_id = answer.request_id, "azure answered");
+        Ok(answer)
+    }
+
+    /// The call's host out of [`HOSTS`], and the address it is sent to.
+    fn url(&self, http: &HttpCall) -> Result<(&'static str, Url), String> {
+        let host = HOSTS
+            .iter()
+            .find(|host| host.eq_ignore_ascii_case(&http.host))
+            .ok_or_else(|| format!("host `{}` is not accepted; expected one of {}", http.host, HOSTS.join(", ")))?;
+        check_path(&http.path)?;
+        let mut url = match &self.loopback {
+            Some(url) => url.clone(),
+            None => Url::parse(&format!("https://{host}/")).map_err(|error| error.to_string())?,
+        };
+        url.set_path(&http.path);
+        if !http.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&http.query);
+        }
+        Ok((host, url))
+    }
+
+    async fn client(&self) -> Result<&Client, String> {
+        let build = || async {
+            let mut builder = Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .user_agent(concat!("stanch/", env!("CARGO_PKG_VERSION")));
+            builder = if self.loopback.is_some() { builder.no_proxy() } else { builder.https_only(true) };
+            builder.build().map_err(|error| format!("cannot build the HTTP client: {}", chain(&error)))
+        };
+        self.client.get_or_try_init(build).await
+    }
+
+    async fn token(&self, host: &str) -> Result<String, NoToken> {
+        if let Credentials::Fixed(token) = &self.credentials {
+            return Ok(token.clone());
+        }
+        let identity = self.identity.get_or_try_init(|| async { identity(&self.credentials) }).await?;
+        let scope = format!("https://{host}/.default");
+        let token = identity.get_token(&[scope.as_str()], None).await.map_err(|error| NoToken::from(&error))?;
+        Ok(token.token.secret().to_owned())
+    }
+}
+
+impl CloudApi for AzureApi {
+    fn call<'a>(&'a self, request: &'a ApiRequest, timeout_ms: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>> {
+        Box::pin(self.send(request, timeout_ms))
+    }
+}
+
+/// Why there is no token.
+struct NoToken {
+    reason: String,
+    retry: bool,
+}
+
+impl NoToken {
+    fn from(error: &azure_core::Error) -> Self {
+        let first_line = chain(error).lines().next().unwrap_or_default().chars().take(300).collect::<String>();
+        NoToken { reason: format!("no token: {first_line}"), retry: passes(error) }
+    }
+}
+
+/// Whether the token endpoint may answer later: unreachable, throttled or broken, anywhere in the chain of causes.
+fn passes(error: &azure_core::Error) -> bool {
+    use azure_core::error::ErrorKind;
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<azure_core::Error>().map(azure_core::Error::kind) {
+            Some(ErrorKind::Connection | ErrorKind::Io) => return true,
+            Some(ErrorKind::HttpResponse { status, .. }) => {
+                let status = u16::from(*status);
+                return status == 429 || status >= 500;
+            }
+            _ => cause = error.source(),
+        }
+    }
+    false
+}
+
+fn identity(credentials: &Credentials) -> Result<Arc<dyn TokenCredential>, NoToken> {
+    let failed = |error| NoToken::from(&error);
+    match credentials {
+        Credentials::ManagedIdentity { client_id } => {
+            let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
+            let options = ManagedIdentityCredentialOptions { user_assigned_id, ..ManagedIdentityCredentialOptions::default() };
+            Ok(ManagedIdentityCredential::new(Some(options)).map_err(failed)?)
+        }
+        Credentials::DeveloperTools => Ok(DeveloperToolsCredential::new(None).map_err(failed)?),
+        Credentials::Fixed(_) => Err(NoToken { reason: "a fixed token needs no identity".to_owned(), retry: false }),
+    }
+}
+
+fn loopback_url(address: &str) -> Option<Url> {
+    let url = Url::parse(address).ok()?;
+    let here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let nobody = url.username().is_empty() && url.password().is_none();
+    (url.scheme() == "http" && here && bare && nobody).then_some(url)
+}
+
+/// Accepts only what stays the same path on the server: absolute, no dot segments (plain or encoded), no query, no backslash.
+fn check_path(path: &str) -> Result<(), String> {
+    let refused = |why: &str| Err(format!("path `{path}` {why}; expected an absolute path such as /subscriptions/{{id}}"));
+    if !path.starts_with('/') || path.starts_with("//") {
+        return refused("does not start with one `/`");
+    }
+    if path.contains(['?', '#', '\\']) || path.contains(char::is_control) {
+        return refused("holds `?`, `#`, `\\` or a control character");
+    }
+    let dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    if path.split('/').any(dots) {
+        return refused("holds a dot segment");
+    }
+    Ok(())
+}
+
+fn headers(http: &HttpCall) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &http.headers {
+        if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            return Err(format!("header `{name}` is not accepted in a call"));
+        }
+        let (Ok(key), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) else {
+            return Err(format!("header `{name}` is not a valid HTTP header"));
+        };
+        headers.insert(key, value);
+    }
+    Ok(headers)
+}
+
+fn method(method: Method) -> reqwest::Method {
+    match method {
+        Method::Get => reqwest::Method::GET,
+        Method::Head => reqwest::Method::HEAD,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Patch => reqwest::Method::PATCH,
+        Method::Delete => reqwest::Method::DELETE,
+    }
+}
+
+fn decode(status: u16, headers: &HeaderMap, body: &[u8]) -> ApiResponse {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let kept: BTreeMap<String, String> = KEPT_HEADERS.iter().filter_map(|name| Some(((*name).to_owned(), header(name)?))).collect();
+    let body = match body {
+        [] => Value::Null,
+        body => serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned())),
+    };
+    let fault = (!(200..300).contains(&status)).then(|| fault(status, &body));
+    ApiResponse { status, body, headers: kept, request_id: REQUEST_ID_HEADERS.iter().find_map(|name| header(name)), fault }
+}
+
+/// `{"error": {"code", "message"}}`, or the same without the envelope as some providers answer.
+fn fault(status: u16, body: &Value) -> ApiFault {
+    let error = body.get("error").filter(|error| error.is_object()).unwrap_or(body);
+    let word = |name: &str| error.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+    ApiFault { code: word("code").unwrap_or_else(|| format!("Http{status}")), message: word("message").unwrap_or_default() }
+}
+
+/// An error with its causes, joined by `: `.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,7 @@
+//! Tests through the crate's public door.
+
+mod api;
+mod fixtures;
+mod samples;
+mod server;
+mod source;

@@ -1,0 +1,141 @@
+//! The record of a remediation: a hash chain of OCSF Remediation Activities that an auditor checks offline.
+//!
+//! `hash = SHA-256(previous hash ‖ 0x00 ‖ sequence as decimal text ‖ 0x00 ‖ body)`, hex; the first entry follows the hash of
+//! the remediation's id. The head and the length stand in the remediation's own row, so that the version check of the store
+//! serialises appends. The chain finds edits; truncation and deletion show only against a checkpoint kept elsewhere.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::remediation::RemediationId;
+
+/// Where a chain ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainHead {
+    /// Entries so far.
+    pub length: u64,
+    /// Hex hash of the last entry; empty before the first.
+    pub hash: String,
+}
+
+/// One entry as stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainEntry {
+    /// Position, from 1.
+    pub sequence: u64,
+    /// Hash of this entry, hex.
+    pub hash: String,
+    /// The OCSF Remediation Activity, one line of JSON, exactly as hashed.
+    pub body: String,
+}
+
+/// What is wrong with a chain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// The entry does not follow from the one before it.
+    #[error("entry {sequence} does not match its hash: it, or one before it, was changed")]
+    Broken {
+        /// Its position.
+        sequence: u64,
+    },
+    /// The positions have a hole or a repeat.
+    #[error("entry {found} stands where entry {expected} belongs")]
+    Order {
+        /// Position that should stand here.
+        expected: u64,
+        /// Position that does.
+        found: u64,
+    },
+    /// The chain ends elsewhere than the remediation says.
+    #[error("the record ends with entry {found}, the remediation says {expected}")]
+    Head {
+        /// Length the remediation says.
+        expected: u64,
+        /// Length found.
+        found: u64,
+    },
+}
+
+/// Appends a body to a chain and gives the entry and the new head.
+pub fn append(id: RemediationId, head: &ChainHead, body: String) -> (ChainEntry, ChainHead) {
+    let sequence = head.length + 1;
+    let hash = link(id, &head.hash, sequence, &body);
+    (ChainEntry { sequence, hash: hash.clone(), body }, ChainHead { length: sequence, hash })
+}
+
+/// Checks that the entries follow one another and end at `head`.
+pub fn verify(id: RemediationId, head: &ChainHead, entries: &[ChainEntry]) -> Result<(), ChainError> {
+    let mut previous = String::new();
+    for (expected, entry) in (1u64..).zip(entries) {
+        if entry.sequence != expected {
+            return Err(ChainError::Order { expected, found: entry.sequence });
+        }
+        if link(id, &previous, expected, &entry.body) != entry.hash {
+            return Err(ChainError::Broken { sequence: expected });
+        }
+        previous.clone_from(&entry.hash);
+    }
+    let found = entries.len() as u64;
+    if found != head.length || previous != head.hash {
+        return Err(ChainError::Head { expected: head.length, found });
+    }
+    Ok(())
+}
+
+/// Lower-case hex of a SHA-256.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn link(id: RemediationId, previous: &str, sequence: u64, body: &str) -> String {
+    let mut hasher = Sha256::new();
+    if previous.is_empty() {
+        hasher.update(sha256_hex(id.0.as_bytes()).as_bytes());
+    } else {
+        hasher.update(previous.as_bytes());
+    }
+    hasher.update([0]);
+    hasher.update(sequence.to_string().as_bytes());
+    hasher.update([0]);
+    hasher.update(body.as_bytes());
+    hex(&hasher.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0'));
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(bodies: &[&str]) -> (RemediationId, ChainHead, Vec<ChainEntry>) {
+        let id = RemediationId(uuid::Uuid::from_u128(7));
+        let (mut head, mut entries) = (ChainHead::default(), Vec::new());
+        for body in bodies {
+            let (entry, next) = append(id, &head, (*body).to_owned());
+            entries.push(entry);
+            head = next;
+        }
+        (id, head, entries)
+    }
+
+    #[test]
+    fn a_changed_byte_a_hole_a_swap_and_a_cut_are_found() {
+        let (id, head, entries) = chain(&["a", "b", "c"]);
+        assert_eq!(verify(id, &head, &entries), Ok(()));
+
+        let mut changed = entries.clone();
+        changed[1].body = "B".into();
+        assert_eq!(verify(id, &head, &changed), Err(ChainError::Broken { sequence: 2 }));
+
+        let hole = [entries[0].clone(), entries[2].clone()];
+        assert_eq!(verify(id, &head, &hole), Err(ChainError::Order { expected: 2, found: 3 }));
+
+        assert_eq!(verify(id, &head, &entries[..2]), Err(ChainError::Head { expected: 3, found: 2 }));
+        let other = RemediationId(uuid::Uuid::from_u128(8));
+        assert_eq!(verify(other, &head, &entries), Err(ChainError::Broken { sequence: 1 }));
+    }
+}

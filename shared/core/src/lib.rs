@@ -1,0 +1,20 @@
+//! The domain of stanch and every decision it takes. Pure: no I/O, no clock, no async runtime; time comes in as `now`.
+
+pub mod api;
+pub mod chain;
+pub mod cloud;
+pub mod decide;
+pub mod diagnostic;
+pub mod expr;
+pub mod finding;
+pub mod fix;
+pub mod guard;
+pub mod lenient;
+pub mod normalize;
+pub mod ocsf;
+pub mod plan;
+pub mod port;
+pub mod remediation;
+pub mod rule;
+pub mod state;
+pub mod target;

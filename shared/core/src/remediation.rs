@@ -1,0 +1,329 @@
+//! The case: one fault on one resource, from the first report to the proof that it is gone.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::api::ApiFault;
+use crate::chain::ChainHead;
+use crate::cloud::Resource;
+use crate::decide::Decision;
+use crate::finding::{Finding, FindingClass, Millis, Source, SourceRef};
+use crate::guard::GuardReport;
+use crate::plan::{Plan, Snapshot};
+use crate::state::State;
+
+/// The id of a remediation: a UUIDv7, so that ids sort by the time of first report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RemediationId(pub Uuid);
+
+impl RemediationId {
+    /// Reads the full UUID.
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::parse_str(text.trim()).ok().map(RemediationId)
+    }
+}
+
+impl fmt::Display for RemediationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What makes two findings the same fault: class, account, canonical resource and control (or CVE, or the alert itself).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RemediationKey(String);
+
+impl RemediationKey {
+    /// The key of `finding` on `resource`. `control` is the canonical control where the library knows one; without it the
+    /// source and its rule stand in. A detection is keyed by the alert itself: two alerts are two incidents.
+    pub fn of(finding: &Finding<'_>, resource: &Resource<'_>, control: Option<&str>) -> Self {
+        let rule = || format!("{}/{}", finding.source, finding.rule.as_deref().unwrap_or("-"));
+        let fault = match finding.class {
+            FindingClass::Detection => format!("{}/{}", finding.source, finding.uid),
+            FindingClass::Compliance => control.map_or_else(rule, str::to_owned),
+            FindingClass::Vulnerability => finding.vulnerabilities.iter().find_map(|v| v.cve.as_deref()).map_or_else(rule, str::to_owned),
+        };
+        let account = resource.account.as_ref().or(finding.account.as_ref()).map_or("-", |a| a.uid.as_ref());
+        RemediationKey(format!("{}|{account}|{}|{fault}", finding.class.as_str(), resource.canonical()))
+    }
+
+    /// The text of the key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One source that reported the fault; each is written back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reporter {
+    /// Who.
+    pub source: Source,
+    /// The provider's finding uid.
+    pub uid: String,
+    /// How to find it again there.
+    #[serde(deserialize_with = "crate::finding::owned::source_ref")]
+    pub source_ref: SourceRef<'static>,
+    /// First and latest delivery.
+    pub first_received: Millis,
+    /// Latest delivery.
+    pub last_received: Millis,
+    /// Whether its latest word was that the fault stands.
+    pub open: bool,
+    /// The provider's own modification time of the latest word, to drop late deliveries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<Millis>,
+}
+
+/// Who decided on a plan, and that it was this plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The hash of the plan that was approved; an approval holds for nothing else.
+    pub plan_hash: String,
+    /// Who, as authenticated by the door it came through (`cli:alice`, `rule:close-public-buckets`).
+    pub by: String,
+    /// When.
+    pub at: Millis,
+    /// How: by a person at a door, by the rule's mode, or by the one who also asked for it.
+    pub how: ApprovalKind,
+}
+
+/// How an approval came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApprovalKind {
+    /// The rule's mode is `auto`.
+    ByRule,
+    /// A person answered a waiting plan.
+    ByPerson,
+    /// The person who asked for it typed the plan's hash.
+    SelfApproved,
+}
+
+/// How far one change of a plan has come. The intent is stored before the write, the result after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Index of the change in the plan.
+    pub change: usize,
+    /// Counts the sends of this change, from 1.
+    pub number: u32,
+    /// When the intent was stored.
+    pub intended_at: Millis,
+    /// Nobody else touches this change before then: the sender gives up earlier.
+    pub lease_until: Millis,
+    /// The client token sent with it, where the change takes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_token: Option<String>,
+    /// The outcome; absent while it is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<AttemptResult>,
+}
+
+/// The outcome of one sent change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptResult {
+    /// When it was known.
+    pub at: Millis,
+    /// What happened.
+    pub outcome: Outcome,
+    /// HTTP status, where there was an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The provider's request id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The provider's error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<ApiFault>,
+    /// Results later changes and undos refer to (`given.sg`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given: BTreeMap<String, Value>,
+}
+
+/// What became of a sent change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The provider answered success.
+    Applied,
+    /// The answer was lost, but a fresh read shows the intended state.
+    AppliedByObservation,
+    /// The provider refused it; nothing changed.
+    Refused,
+    /// It certainly was not sent, or a fresh read shows the state as before.
+    NotApplied,
+}
+
+impl Outcome {
+    /// Whether the change took effect.
+    pub fn is_applied(self) -> bool {
+        matches!(self, Outcome::Applied | Outcome::AppliedByObservation)
+    }
+}
+
+/// One plan on its way: the plan, who approved it, and how far each change has come. A fix and its undo are both runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The plan.
+    pub plan: Plan,
+    /// Its hash, hex.
+    pub hash: String,
+    /// When it was made.
+    pub planned_at: Millis,
+    /// What the guards said about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardReport>,
+    /// Who allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// Sends, oldest first.
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
+    /// A cap slot was reserved for it; never given back.
+    #[serde(default)]
+    pub reserved: bool,
+    /// The state found after verification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Snapshot>,
+}
+
+impl Run {
+    /// The latest send of a change.
+    pub fn attempt(&self, change: usize) -> Option<&Attempt> {
+        self.attempts.iter().rev().find(|a| a.change == change)
+    }
+
+    /// Whether a change took effect.
+    pub fn is_applied(&self, change: usize) -> bool {
+        self.attempt(change).and_then(|a| a.result.as_ref()).is_some_and(|r| r.outcome.is_applied())
+    }
+
+    /// Everything the changes gave so far.
+    pub fn given(&self) -> BTreeMap<String, Value> {
+        self.attempts.iter().filter_map(|a| a.result.as_ref()).flat_map(|r| r.given.clone()).collect()
+    }
+}
+
+/// When each thing happened, kept from the first version on; times to anything are differences of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// The source saw the fault.
+    pub detected: Option<Millis>,
+    /// stanch got the event.
+    pub received: Option<Millis>,
+    /// A plan was made.
+    pub planned: Option<Millis>,
+    /// The plan was approved.
+    pub approved: Option<Millis>,
+    /// The last change took effect.
+    pub applied: Option<Millis>,
+    /// A fresh read proved the state.
+    pub verified: Option<Millis>,
+    /// The source closed its finding.
+    pub closed: Option<Millis>,
+}
+
+/// Priority of a remediation request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// `priority_id` 1 of OCSF.
+    Low,
+    /// `priority_id` 2.
+    Medium,
+    /// `priority_id` 3.
+    High,
+    /// `priority_id` 4.
+    Critical,
+}
+
+/// What people agreed about a remediation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemediationRequest {
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// How urgent.
+    pub priority: Option<Priority>,
+    /// Until when.
+    pub due: Option<Millis>,
+    /// Notes, oldest first.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// The case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Remediation {
+    /// Id.
+    pub id: RemediationId,
+    /// Set by the store: 1 after the first commit, one more with each.
+    pub version: u64,
+    /// Identity.
+    pub key: RemediationKey,
+    /// Where it stands.
+    pub state: State,
+    /// Why it stands there, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// The latest finding, without its raw bytes (those are kept under their digest).
+    #[serde(deserialize_with = "crate::finding::owned::finding")]
+    pub finding: Finding<'static>,
+    /// The resource this case is about.
+    #[serde(deserialize_with = "crate::finding::owned::resource")]
+    pub resource: Resource<'static>,
+    /// SHA-256 (hex) of the raw event that opened it.
+    #[serde(default)]
+    pub raw_digest: String,
+    /// The canonical control, stored so that a newer equivalence map cannot re-key old cases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
+    /// Every source that reported the fault.
+    pub reporters: Vec<Reporter>,
+    /// What the rules said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// The fix on its way, or done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<Run>,
+    /// Its undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Run>,
+    /// What people agreed.
+    #[serde(default)]
+    pub request: RemediationRequest,
+    /// Timestamps.
+    #[serde(default)]
+    pub times: Times,
+    /// How often the fault came back after it was resolved.
+    #[serde(default)]
+    pub recurrences: u32,
+    /// Steps tried in the present state, for back-off.
+    #[serde(default)]
+    pub tries: u32,
+    /// Who asked for it, when a person did (`cli:alice`); absent when an event opened it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
+    /// Head of its record.
+    #[serde(default)]
+    pub chain: ChainHead,
+}
+
+impl Remediation {
+    /// The run that the present state is about: the undo while undoing and after it, else the fix.
+    pub fn run(&self) -> Option<&Run> {
+        match self.state {
+            State::Undoing | State::RolledBack => self.undo.as_ref().or(self.fix.as_ref()),
+            _ => self.fix.as_ref(),
+        }
+    }
+
+    /// The account the resource is in, else the finding's.
+    pub fn account(&self) -> Option<&str> {
+        self.resource.account.as_ref().or(self.finding.account.as_ref()).map(|a| a.uid.as_ref())
+    }
+}

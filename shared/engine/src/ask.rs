@@ -1,0 +1,45 @@
+//! Asking the source about its own finding, with our own credentials. For containment the live state proves nothing.
+
+use stanch_core::port::SourceAnswer;
+use stanch_core::remediation::Remediation;
+
+use crate::{Engine, EngineError};
+
+/// What the sources say about an alert.
+pub(crate) enum Confirmation {
+    /// One of them holds it, open and about this resource.
+    Confirmed,
+    /// All that could be asked say otherwise; why.
+    Denied(String),
+}
+
+impl Engine {
+    /// Asks every source that reported the case. One confirmation suffices; a source that cannot be asked confirms nothing.
+    pub(crate) async fn confirm(&self, remediation: &Remediation) -> Result<Confirmation, EngineError> {
+        let mut reasons = Vec::new();
+        for reporter in &remediation.reporters {
+            if !reporter.source.can_be_asked() {
+                reasons.push(format!("{} cannot be asked about its findings, so it never contains by itself", reporter.source));
+                continue;
+            }
+            match self.ports.sources.fetch(reporter.source, &reporter.source_ref).await {
+                Ok(SourceAnswer::Absent) => reasons.push(format!("{} holds no such finding", reporter.source)),
+                Ok(SourceAnswer::Found(finding)) if !finding.is_open() => {
+                    reasons.push(format!("{} says the finding is closed ({})", reporter.source, finding.status.caption()));
+                }
+                Ok(SourceAnswer::Found(finding)) if finding.sample => {
+                    reasons.push(format!("{} says the finding is a sample", reporter.source));
+                }
+                Ok(SourceAnswer::Found(finding)) => {
+                    if finding.resources.iter().any(|r| r.canonical() == remediation.resource.canonical()) {
+                        return Ok(Confirmation::Confirmed);
+                    }
+                    reasons.push(format!("{} says the finding is about another resource", reporter.source));
+                }
+                Err(error) if error.retry => return Err(error.into()),
+                Err(error) => reasons.push(error.to_string()),
+            }
+        }
+        Ok(Confirmation::Denied(format!("not contained: {}", reasons.join("; "))))
+    }
+}

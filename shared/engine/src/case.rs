@@ -1,0 +1,246 @@
+//! A remediation in the hands of one step: what it changes is gathered here and committed at once.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use stanch_core::chain::{self, ChainEntry};
+use stanch_core::decide::Decision;
+use stanch_core::finding::Millis;
+use stanch_core::fix::Activity;
+use stanch_core::ocsf::{ActivityCall, ActivityKind, ActivityStatus, RemediationActivity};
+use stanch_core::plan::{Plan, PlanKind};
+use stanch_core::port::{Commit, Notice, OutboxItem, OutboxMessage, WriteBack};
+use stanch_core::remediation::{Remediation, RemediationId};
+use stanch_core::rule::Step;
+use stanch_core::state::{Event, IllegalMove, State, advance};
+
+use crate::error::EngineError;
+use crate::{Engine, step::Next};
+
+/// A loaded remediation and what is to be committed with it.
+pub(crate) struct Case {
+    pub(crate) remediation: Remediation,
+    expected: u64,
+    log: Vec<ChainEntry>,
+    outbox: Vec<OutboxItem>,
+    sealed: BTreeMap<String, Value>,
+    bodies: Vec<(String, String)>,
+}
+
+/// One line of the record.
+pub(crate) struct Entry<'e> {
+    pub(crate) status: ActivityStatus,
+    pub(crate) detail: &'e str,
+    pub(crate) message: String,
+    pub(crate) call: Option<ActivityCall>,
+    pub(crate) actor: Option<&'e str>,
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Option<Value>,
+}
+
+impl Entry<'_> {
+    /// An entry with a status, a word for it and a sentence.
+    pub(crate) fn new(status: ActivityStatus, detail: &str, message: impl Into<String>) -> Entry<'_> {
+        Entry { status, detail, message: message.into(), call: None, actor: None, before: None, after: None }
+    }
+}
+
+impl Case {
+    /// A new case, not stored yet.
+    pub(crate) fn new(remediation: Remediation) -> Self {
+        Case { remediation, expected: 0, log: Vec::new(), outbox: Vec::new(), sealed: BTreeMap::new(), bodies: Vec::new() }
+    }
+
+    /// Loads a case.
+    pub(crate) async fn load(engine: &Engine, id: RemediationId) -> Result<Self, EngineError> {
+        let remediation = engine.ports.store.load(id).await?.ok_or(EngineError::Unknown(id))?;
+        let mut case = Case::new(remediation);
+        case.expected = case.remediation.version;
+        Ok(case)
+    }
+
+    /// Moves the state; the note says why, for people.
+    pub(crate) fn advance(&mut self, event: Event, note: impl Into<String>) -> Result<(), IllegalMove> {
+        let to = advance(self.remediation.state, event)?;
+        self.remediation.state = to;
+        self.remediation.note = note.into();
+        self.remediation.tries = 0;
+        Ok(())
+    }
+
+    /// Appends to the record. What is written names the plan of the run at hand.
+    pub(crate) fn record(&mut self, engine: &Engine, plan: Option<&Plan>, entry: Entry<'_>) {
+        let now = engine.now();
+        let r = &self.remediation;
+        let activity = RemediationActivity {
+            kind: plan.map_or(ActivityKind::Harden, activity_kind),
+            status: entry.status,
+            status_detail: Some(entry.detail.to_owned()),
+            command_uid: (engine.ports.new_id)().to_string(),
+            event_uid: Some(format!("{}/{}", r.id, r.chain.length + 1)),
+            correlation_uid: Some(r.id.to_string()),
+            finding_uids: r.reporters.iter().map(|p| p.uid.clone()).collect(),
+            time: now,
+            start_time: None,
+            end_time: None,
+            severity: r.finding.severity,
+            cloud: r.resource.cloud,
+            account: r.resource.account.clone().or_else(|| r.finding.account.clone()),
+            region: r.resource.region.as_ref().map(ToString::to_string),
+            resource_uids: vec![r.resource.uid.to_string()],
+            message: Some(entry.message),
+            remediation: plan.map(|p| p.title.clone()),
+            calls: entry.call.into_iter().collect(),
+            actor: entry.actor.map(str::to_owned),
+            plan_hash: plan.map(Plan::hash),
+            fix: plan.map(|p| p.fix.clone()),
+            before: entry.before,
+            after: entry.after,
+        };
+        let body = serde_json::to_string(&activity).unwrap_or_else(|e| format!("{{\"message\":\"record entry not serialisable: {e}\"}}"));
+        let (chained, head) = chain::append(r.id, &r.chain, body);
+        self.remediation.chain = head;
+        self.log.push(chained);
+    }
+
+    /// Keeps a large body under its digest.
+    pub(crate) fn body(&mut self, digest: String, text: String) {
+        self.bodies.push((digest, text));
+    }
+
+    /// Seals sensitive values with the commit.
+    pub(crate) fn seal(&mut self, values: &BTreeMap<String, Value>) {
+        self.sealed.extend(values.iter().map(|(k, v)| (k.clone(), v.clone())));
+    }
+
+    /// Tells every source that reported the fault.
+    pub(crate) fn write_back(&mut self, engine: &Engine, status: WriteBack, note: &str) {
+        for reporter in self.remediation.reporters.iter().filter(|r| r.open || status != WriteBack::InProgress) {
+            let message = OutboxMessage::WriteBack {
+                source: reporter.source,
+                source_ref: reporter.source_ref.clone(),
+                status,
+                note: note.chars().take(512).collect(),
+            };
+            self.outbox.push(OutboxItem { id: (engine.ports.new_id)(), message });
+        }
+    }
+
+    /// Puts a notice into the outbox for every channel the decision names.
+    pub(crate) fn notify(&mut self, engine: &Engine, title: &str) {
+        let Some(decision) = &self.remediation.decision else { return };
+        let notice = self.notice(engine.now(), title);
+        for channel in channels(decision) {
+            let message = OutboxMessage::Notice { channel: channel.to_owned(), notice: notice.clone() };
+            self.outbox.push(OutboxItem { id: (engine.ports.new_id)(), message });
+        }
+    }
+
+    fn notice(&self, at: Millis, title: &str) -> Notice {
+        let r = &self.remediation;
+        let mut facts = vec![
+            ("cloud".to_owned(), r.resource.cloud.to_string()),
+            ("account".to_owned(), r.account().unwrap_or("-").to_owned()),
+            ("resource".to_owned(), r.resource.uid.to_string()),
+            ("finding".to_owned(), r.finding.title.to_string()),
+            ("severity".to_owned(), r.finding.severity.caption().to_owned()),
+        ];
+        if let Some(run) = r.run() {
+            facts.push(("fix".to_owned(), run.plan.fix.clone()));
+            facts.push(("plan".to_owned(), run.hash.clone()));
+        }
+        if !r.note.is_empty() {
+            facts.push(("why".to_owned(), r.note.clone()));
+        }
+        Notice { remediation: r.id, title: title.to_owned(), state: r.state.to_string(), facts, at }
+    }
+
+    /// Commits and says what comes next. `Next::Now` also leaves a due time, so that a crash right here loses nothing.
+    pub(crate) async fn commit(&mut self, engine: &Engine, next: Next) -> Result<Next, EngineError> {
+        let next_at = match next {
+            Next::Now => Some(engine.now()),
+            Next::At(at) => Some(at),
+            Next::Idle => None,
+        };
+        let commit = Commit {
+            remediation: self.remediation.clone(),
+            expected_version: self.expected,
+            log: std::mem::take(&mut self.log),
+            outbox: std::mem::take(&mut self.outbox),
+            next_at,
+            sealed: std::mem::take(&mut self.sealed),
+            bodies: std::mem::take(&mut self.bodies),
+        };
+        let version = engine.ports.store.commit(commit).await?;
+        self.expected = version;
+        self.remediation.version = version;
+        if let Some(at) = next_at {
+            let delay = u64::try_from(at - engine.now()).unwrap_or(0);
+            // Only a nudge: the due time is stored, so losing it costs time, never work.
+            if let Err(error) = engine.ports.queue.nudge(self.remediation.id, version, delay).await {
+                tracing::warn!(remediation = %self.remediation.id, %error, "queue not reached; the timer will find it");
+            }
+        }
+        tracing::info!(remediation = %self.remediation.id, state = %self.remediation.state, version, "remediation committed");
+        Ok(next)
+    }
+
+    /// Puts the step off with growing patience; after too many tries a person is called.
+    pub(crate) async fn again_later(&mut self, engine: &Engine, error: &EngineError) -> Result<Next, EngineError> {
+        self.remediation.tries += 1;
+        let why = describe(error);
+        if self.remediation.tries >= crate::MAX_TRIES {
+            return self.stuck(engine, format!("gave up after {} tries: {why}", crate::MAX_TRIES)).await;
+        }
+        self.remediation.note = format!("will try again: {why}");
+        let at = engine.now() + Engine::back_off(self.remediation.tries);
+        self.commit(engine, Next::At(at)).await
+    }
+
+    /// Calls a person.
+    pub(crate) async fn stuck(&mut self, engine: &Engine, why: String) -> Result<Next, EngineError> {
+        self.advance(Event::Unclear, why.clone())?;
+        let plan = self.remediation.run().map(|r| r.plan.clone());
+        self.record(engine, plan.as_ref(), Entry::new(ActivityStatus::Error, "Stuck", why));
+        self.notify(engine, "A person is needed");
+        self.commit(engine, Next::Idle).await
+    }
+
+    /// A gate said no: recorded, told, ended.
+    pub(crate) async fn refuse(&mut self, engine: &Engine, why: String) -> Result<Next, EngineError> {
+        self.advance(Event::GateRefused, why.clone())?;
+        let plan = self.remediation.run().map(|r| r.plan.clone());
+        self.record(engine, plan.as_ref(), Entry::new(ActivityStatus::Other, "Refused", why));
+        self.commit(engine, Next::Idle).await
+    }
+
+    /// The state of the case.
+    pub(crate) fn state(&self) -> State {
+        self.remediation.state
+    }
+}
+
+/// The channels a decision's steps name.
+fn channels(decision: &Decision) -> impl Iterator<Item = &str> {
+    decision.steps.iter().filter_map(|step| match step {
+        Step::Notify { channel } => Some(channel.as_str()),
+        Step::Fix(_) => None,
+    })
+}
+
+/// An error with its hint, one line.
+pub(crate) fn describe(error: &EngineError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    }
+}
+
+fn activity_kind(plan: &Plan) -> ActivityKind {
+    match (&plan.kind, plan.activity) {
+        (PlanKind::Undo(_), _) | (_, Activity::Restore) => ActivityKind::Restore,
+        (_, Activity::Harden) => ActivityKind::Harden,
+        (_, Activity::Isolate) => ActivityKind::Isolate,
+        (_, Activity::Evict) => ActivityKind::Evict,
+    }
+}

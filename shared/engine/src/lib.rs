@@ -1,0 +1,81 @@
+//! The async shell round the core: takes findings in, moves remediations step by step, sends what waits in the outbox.
+//!
+//! Every step loads a remediation, does one thing, and commits. Nothing sleeps; a step that must wait says until when. Any step
+//! may be repeated, killed or run late: what was intended is stored before each write, what came of it after.
+
+mod apply;
+mod ask;
+mod case;
+mod command;
+mod error;
+mod ingest;
+mod observe;
+mod outbox;
+mod plan;
+mod step;
+pub mod trigger;
+mod verify;
+
+use std::sync::Arc;
+
+use stanch_core::finding::Millis;
+use stanch_core::guard::Protected;
+use stanch_core::port::{CloudApi, FindingSource, Fixes, Notifier, Store, WorkQueue};
+use stanch_core::rule::RuleSet;
+
+pub use command::{Preview, PreviewOutcome};
+pub use error::EngineError;
+pub use ingest::{Intake, Taken};
+pub use step::Next;
+
+/// Everything the engine works through. `entry` alone names the implementations.
+#[derive(Clone)]
+pub struct Ports {
+    /// Carries calls to all three clouds.
+    pub clouds: Arc<dyn CloudApi>,
+    /// Asks and tells all sources.
+    pub sources: Arc<dyn FindingSource>,
+    /// Keeps the remediations.
+    pub store: Arc<dyn Store>,
+    /// Wakes the worker.
+    pub queue: Arc<dyn WorkQueue>,
+    /// Sends notices.
+    pub notifier: Arc<dyn Notifier>,
+    /// The library.
+    pub fixes: Arc<dyn Fixes>,
+    /// Milliseconds since the epoch, now.
+    pub clock: Arc<dyn Fn() -> Millis + Send + Sync>,
+    /// A new UUIDv7.
+    pub new_id: Arc<dyn Fn() -> uuid::Uuid + Send + Sync>,
+}
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) ports: Ports,
+    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) protected: Arc<Protected>,
+}
+
+/// How long one call may take before its sender gives up, milliseconds.
+pub(crate) const CALL_TIMEOUT_MS: u64 = 25_000;
+/// How much longer than the call its lease lasts, milliseconds: clocks and schedulers need room.
+pub(crate) const LEASE_MARGIN_MS: i64 = 10_000;
+/// Tries in one state before a person is called.
+pub(crate) const MAX_TRIES: u32 = 8;
+
+impl Engine {
+    /// Puts an engine together.
+    pub fn new(ports: Ports, rules: Arc<RuleSet>, protected: Arc<Protected>) -> Self {
+        Engine { ports, rules, protected }
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        (self.ports.clock)()
+    }
+
+    /// Seconds to wait before try number `tries` + 1: 2, 4, 8 … at most five minutes, in milliseconds.
+    pub(crate) fn back_off(tries: u32) -> i64 {
+        (2_000_i64 << tries.min(8)).min(300_000)
+    }
+}

@@ -1,0 +1,67 @@
+//! Reading the live state. A finding is a rumour; only this is true.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use stanch_core::fix::{Fix, Observed};
+use stanch_core::plan::{SEALED, Snapshot};
+use stanch_core::remediation::{Remediation, RemediationId};
+use stanch_core::target::Target;
+
+use crate::{CALL_TIMEOUT_MS, Engine, EngineError};
+
+/// What a read of all a fix needs gave.
+pub(crate) enum Live {
+    /// The captured state.
+    State(Snapshot),
+    /// The resource is gone.
+    Gone,
+}
+
+impl Engine {
+    /// Runs a fix's reads on a target, in order.
+    pub(crate) async fn observe(&self, fix: &Fix, target: &Target, params: &Map<String, Value>) -> Result<Live, EngineError> {
+        let mut snapshot = Snapshot { at: self.now(), ..Snapshot::default() };
+        for index in 0..fix.reads() {
+            let request = fix.read(index, target, params, &snapshot)?;
+            let response = self.ports.clouds.call(&request, CALL_TIMEOUT_MS).await?;
+            if let Observed::Gone = fix.take(index, &response, &mut snapshot)? {
+                return Ok(Live::Gone);
+            }
+        }
+        Ok(Live::State(snapshot))
+    }
+
+    /// The fix and the target of a remediation's run.
+    pub(crate) fn subject(&self, remediation: &Remediation, fix: &str) -> Result<(&Fix, Target), EngineError> {
+        let fix = self.ports.fixes.fix(fix)?;
+        let target = Target::of(&remediation.finding, &remediation.resource)?;
+        Ok((fix, target))
+    }
+
+    /// Opens the sealed values a list of changes refers to.
+    pub(crate) async fn unseal(&self, id: RemediationId, observed: &Map<String, Value>) -> Result<BTreeMap<String, Value>, EngineError> {
+        let mut references = Vec::new();
+        observed.values().for_each(|v| markers(v, &mut references));
+        let mut opened = BTreeMap::new();
+        for reference in references {
+            if let Some(value) = self.ports.store.unseal(id, &reference).await? {
+                opened.insert(reference, value);
+            }
+        }
+        Ok(opened)
+    }
+}
+
+fn markers(value: &Value, references: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(reference) = members.get(SEALED).and_then(Value::as_str) {
+                references.push(reference.to_owned());
+            }
+            members.values().for_each(|v| markers(v, references));
+        }
+        Value::Array(items) => items.iter().for_each(|v| markers(v, references)),
+        _ => {}
+    }
+}

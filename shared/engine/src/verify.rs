@@ -1,0 +1,164 @@
+//! Proof: a fresh read, never the answer of a write. And the release of a containment at its expiry.
+
+use stanch_core::ocsf::ActivityStatus;
+use stanch_core::plan::{Snapshot, undo};
+use stanch_core::port::{Hold, Kind, WriteBack};
+use stanch_core::remediation::{Approval, ApprovalKind};
+use stanch_core::state::Event;
+
+use crate::apply::new_run;
+use crate::ask::Confirmation;
+use crate::case::{Case, Entry, describe};
+use crate::observe::Live;
+use crate::{Engine, EngineError, Next};
+
+/// How long a person's undo holds the fix off the resource, milliseconds: 30 days.
+const HOLD_MS: i64 = 30 * 86_400_000;
+
+impl Engine {
+    /// The step of a remediation whose changes are written.
+    pub(crate) async fn verify_step(&self, case: &mut Case) -> Result<Next, EngineError> {
+        let Some(run) = case.remediation.fix.clone() else { return case.stuck(self, "there is no plan to verify".into()).await };
+        let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
+        let snapshot = match self.observe(fix, &target, &run.plan.params).await {
+            Ok(Live::State(snapshot)) => snapshot,
+            Ok(Live::Gone) => return self.found_gone(case).await,
+            Err(error) if error.kind() == Kind::Retry => return case.again_later(self, &error).await,
+            Err(error) => return case.stuck(self, describe(&error)).await,
+        };
+        let params = &run.plan.params;
+        let settled = fix.is_settled(&target, params, &snapshot)?;
+        if !(settled && run.plan.is_done(&snapshot) && fix.is_proved(&target, params, &snapshot)?) {
+            return self.not_yet(case, fix.settle_ms, "the fix").await;
+        }
+        let now = self.now();
+        let mut entry = Entry::new(ActivityStatus::Success, "Verified", format!("a fresh read proves fix {}", fix.name));
+        entry.before = Some(run.plan.observed.clone().into());
+        entry.after = Some(run.plan.projection(&snapshot).into());
+        case.record(self, Some(&run.plan), entry);
+        case.remediation.times.verified = Some(now);
+        if let Some(run) = &mut case.remediation.fix {
+            run.left = Some(Snapshot { values: snapshot.values.clone(), at: now, ..Snapshot::default() });
+        }
+        case.seal(&snapshot.sealed);
+        match run.plan.expires_after_ms {
+            Some(life) => {
+                let until = now + i64::try_from(life).unwrap_or(i64::MAX / 2);
+                case.advance(Event::ProvedUntil(until), "contained; released by itself when the alert is closed at its source")?;
+                case.write_back(
+                    self,
+                    WriteBack::InProgress,
+                    &format!("stanch: contained by {} (plan {})", fix.name, crate::plan::short(&run.hash)),
+                );
+                case.notify(self, "A resource is contained");
+                case.commit(self, Next::At(until)).await
+            }
+            None => {
+                case.advance(Event::Proved, "a fresh read proves it")?;
+                case.write_back(
+                    self,
+                    WriteBack::Fixed,
+                    &format!("stanch: fixed by {} (plan {}), proven by a fresh read", fix.name, crate::plan::short(&run.hash)),
+                );
+                case.notify(self, "Fixed and proven");
+                case.commit(self, Next::Idle).await
+            }
+        }
+    }
+
+    /// The changes of an undo are written: prove that everything is as it was.
+    pub(crate) async fn verify_undo(&self, case: &mut Case) -> Result<Next, EngineError> {
+        let Some(run) = case.remediation.undo.clone() else { return case.stuck(self, "there is no undo to verify".into()).await };
+        let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
+        let snapshot = match self.observe(fix, &target, &run.plan.params).await {
+            Ok(Live::State(snapshot)) => snapshot,
+            Ok(Live::Gone) => return self.found_gone(case).await,
+            Err(error) if error.kind() == Kind::Retry => return case.again_later(self, &error).await,
+            Err(error) => return case.stuck(self, describe(&error)).await,
+        };
+        if !(fix.is_settled(&target, &run.plan.params, &snapshot)? && run.plan.is_done(&snapshot)) {
+            return self.not_yet(case, fix.settle_ms, "the undo").await;
+        }
+        let mut entry = Entry::new(ActivityStatus::Success, "Undone", format!("a fresh read proves that fix {} is put back", fix.name));
+        entry.before = Some(run.plan.observed.clone().into());
+        entry.after = Some(run.plan.projection(&snapshot).into());
+        let by = run.approval.as_ref().map(|a| a.by.clone()).unwrap_or_default();
+        entry.actor = Some(&by);
+        case.record(self, Some(&run.plan), entry);
+        if let Some(run) = &mut case.remediation.undo {
+            run.left = Some(Snapshot { values: snapshot.values.clone(), at: self.now(), ..Snapshot::default() });
+        }
+        if run.approval.as_ref().is_some_and(|a| a.how != ApprovalKind::ByRule) {
+            let hold = Hold {
+                fix: run.plan.fix.clone(),
+                resource: run.plan.resource.clone(),
+                reason: "it was put back by a person".into(),
+                by: by.clone(),
+                until: self.now() + HOLD_MS,
+            };
+            self.ports.store.hold(hold).await?;
+        }
+        case.advance(Event::UndoProved, format!("put back by {by}; a fresh read proves it"))?;
+        case.write_back(self, WriteBack::Reopened, "stanch: the fix was put back");
+        case.notify(self, "Put back");
+        case.commit(self, Next::Idle).await
+    }
+
+    /// Not proven yet: read again soon, up to the fix's settle time after the last write; then call a person.
+    async fn not_yet(&self, case: &mut Case, settle_ms: u64, what: &str) -> Result<Next, EngineError> {
+        case.remediation.tries += 1;
+        let started = match case.remediation.run() {
+            Some(run) => run.attempts.iter().filter_map(|a| a.result.as_ref()).map(|r| r.at).max().unwrap_or(run.planned_at),
+            None => self.now(),
+        };
+        let deadline = started + i64::try_from(settle_ms).unwrap_or(i64::MAX / 2);
+        if self.now() >= deadline {
+            let why = format!("{what} was written, but a fresh read does not show it after {} s", settle_ms / 1000);
+            case.advance(Event::NotProved, why.clone())?;
+            let plan = case.remediation.run().map(|r| r.plan.clone());
+            case.record(self, plan.as_ref(), Entry::new(ActivityStatus::Partial, "Not proven", why));
+            case.notify(self, "A person is needed: written but not proven");
+            return case.commit(self, Next::Idle).await;
+        }
+        let wait = (1_000_i64 << case.remediation.tries.min(5)).min(30_000);
+        let at = (self.now() + wait).min(deadline);
+        case.commit(self, Next::At(at)).await
+    }
+
+    /// A containment's time is over: the source is asked again; only when it no longer reports the alert is it released.
+    pub(crate) async fn release_step(&self, case: &mut Case) -> Result<Next, EngineError> {
+        let Some(run) = case.remediation.fix.clone() else { return case.stuck(self, "there is no plan to release".into()).await };
+        match self.confirm(&case.remediation).await {
+            Ok(Confirmation::Denied(_)) => {}
+            Ok(Confirmation::Confirmed) => {
+                case.remediation.note = "kept contained: the source still reports the alert".into();
+                case.record(
+                    self,
+                    Some(&run.plan),
+                    Entry::new(ActivityStatus::Other, "Kept", "kept contained: the source still reports the alert"),
+                );
+                case.notify(self, "A containment was prolonged");
+                let at = self.now() + i64::try_from(run.plan.expires_after_ms.unwrap_or(3_600_000)).unwrap_or(3_600_000);
+                return case.commit(self, Next::At(at)).await;
+            }
+            Err(error) => return case.again_later(self, &error).await,
+        }
+        let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
+        let live = match self.observe(fix, &target, &run.plan.params).await {
+            Ok(Live::State(snapshot)) => snapshot,
+            Ok(Live::Gone) => return case.stuck(self, "the contained resource is gone".into()).await,
+            Err(error) => return case.again_later(self, &error).await,
+        };
+        if run.left.as_ref().is_none_or(|left| run.plan.projection(left) != run.plan.projection(&live)) {
+            return case.stuck(self, "somebody changed the contained resource; it is not released by itself".into()).await;
+        }
+        let applied: Vec<usize> = (0..run.plan.changes.len()).collect();
+        let plan = undo(fix, &run.plan, &applied, &live, &run.given())?;
+        let hash = plan.hash();
+        let approval = Approval { plan_hash: hash.clone(), by: "engine:expiry".into(), at: self.now(), how: ApprovalKind::ByRule };
+        case.record(self, Some(&plan), Entry::new(ActivityStatus::Other, "Planned", "releases the containment, whose time is over"));
+        case.remediation.undo = Some(new_run(plan, hash, self.now(), Some(approval)));
+        case.advance(Event::UndoAllowed, "the containment's time is over and the source no longer reports the alert")?;
+        case.commit(self, Next::Now).await
+    }
+}

@@ -1,0 +1,18 @@
+//! Google Security Command Center and Google's APIs: payloads to findings, calls to `*.googleapis.com`, and the state, marks
+//! and mute of findings.
+//!
+//! [`normalize`] and [`normalize_push`] are pure. [`GcpApi`] carries calls; [`SccSource`] asks Security Command Center about
+//! its findings and tells it what became of them.
+
+mod error;
+mod normalize;
+mod payload;
+mod sign;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+pub use normalize::{normalize, normalize_push, recognize};
+pub use sign::{Credentials, Endpoint, GcpApi, HOST_HEADER};
+pub use source::SccSource;

@@ -1,0 +1,393 @@
+//! Payload to [`Finding`]: which of Security Command Center's shapes an event has, and what its fields mean.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
+use serde_json::value::RawValue;
+use stanch_core::cloud::{Account, Cloud, Resource, Text};
+use stanch_core::finding::{
+    Activity, Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Guidance, Product, Risk, Severity, Source, Vulnerability,
+};
+use stanch_core::normalize::{Fields, NormalizeError, Normalized, events};
+
+use crate::payload::{FindingName, object, part, project, property, segment, standards, text, time};
+
+const KIND: &str = "a Security Command Center finding";
+const PUSH: &str = "a Pub/Sub push";
+const ACCEPTED: &str =
+    "a Security Command Center notification, finding, list of findings, log entry that holds one, or the Pub/Sub push of one";
+/// A push holds a log entry that holds a list of notifications: nothing real is nested deeper.
+const MAX_DEPTH: usize = 4;
+
+/// Turns a delivery that is already unwrapped into findings; a Pub/Sub push envelope is opened as well.
+///
+/// A delivery is one event, an array or `{"records": […]}`. An event that cannot be read fails the delivery; one that is by its
+/// nature no finding (a scanner's own error) is skipped, and is an error only when the delivery holds nothing else. An empty
+/// list of findings gives no findings and no error.
+///
+/// `uid` is `sources/{source}/findings/{finding}`, without organisation and location, because these differ between the names
+/// that version 1, version 2 and `canonicalName` give to one finding.
+pub fn normalize(json: &str) -> Normalized<'_> {
+    let mut read = Read::default();
+    for event in events(json)? {
+        read.event(event, 0)?;
+    }
+    read.finish()
+}
+
+/// Turns Pub/Sub push envelopes (`{"message": {"data": "<base64>"}, "subscription": …}`) into findings. Standard and URL-safe
+/// base64 are read, with or without padding. Errors name the field: a message without data, data that is no base64 or no text.
+pub fn normalize_push(json: &str) -> Result<Vec<Finding<'static>>, NormalizeError> {
+    let mut read = Read::default();
+    for event in events(json)? {
+        let fields = Fields::read(event)?;
+        match shape(&fields) {
+            Some(Shape::Push) => read.push(&fields, 0)?,
+            _ => return Err(NormalizeError::Unrecognised { looked_like: fields.names(), accepted: "a Pub/Sub push envelope" }),
+        }
+    }
+    Ok(read.finish()?.into_iter().map(Finding::into_owned).collect())
+}
+
+/// [`Source::Scc`] when an event with these top-level fields is for this connector.
+pub fn recognize(fields: &Fields<'_>) -> Option<Source> {
+    shape(fields).map(|_| Source::Scc)
+}
+
+/// How a finding is wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// `{"message": {"data": …}, "subscription": …}`.
+    Push,
+    /// `{"finding": {…}}`, mostly with `notificationConfigName` and `resource`.
+    Notification,
+    /// `{"findings": […]}`.
+    Findings,
+    /// `{"listFindingsResults": […]}`.
+    Listing,
+    /// A log entry whose `jsonPayload` has one of the other shapes.
+    Log,
+    /// A log entry of a detector, which holds no finding.
+    DetectorLog,
+    /// The finding itself.
+    Bare,
+}
+
+fn shape(fields: &Fields<'_>) -> Option<Shape> {
+    if fields.has("message") && fields.has("subscription") {
+        let message = fields.object("message");
+        let pubsub = ["data", "attributes", "messageId", "message_id"].iter().any(|name| message.has(name));
+        return pubsub.then_some(Shape::Push);
+    }
+    if let Some(shape) = holder(fields) {
+        return Some(shape);
+    }
+    if !fields.has("jsonPayload") {
+        return None;
+    }
+    if holder(&fields.object("jsonPayload")).is_some() {
+        return Some(Shape::Log);
+    }
+    text(fields, &["logName"]).filter(|name| name.contains("threatdetection.googleapis.com")).map(|_| Shape::DetectorLog)
+}
+
+/// The shapes that need no unwrapping first.
+fn holder(fields: &Fields<'_>) -> Option<Shape> {
+    if fields.has("listFindingsResults") {
+        return Some(Shape::Listing);
+    }
+    if fields.has("finding") {
+        let finding = fields.object("finding");
+        let known = fields.has("notificationConfigName") || is_named(&finding) || finding.has("category");
+        return known.then_some(Shape::Notification);
+    }
+    if fields.has("notificationConfigName") {
+        return Some(Shape::Notification);
+    }
+    if let Some(first) = fields.get("findings").and_then(|raw| items(raw).ok()?.into_iter().next())
+        && let Ok(first) = Fields::read(first)
+    {
+        let inner = first.object("finding");
+        return (is_named(&first) || is_named(&inner)).then_some(Shape::Findings);
+    }
+    let finding = ["category", "state", "findingClass", "resourceName"].iter().any(|name| fields.has(name));
+    (is_named(fields) && finding).then_some(Shape::Bare)
+}
+
+fn is_named(finding: &Fields<'_>) -> bool {
+    name(finding).is_some_and(|name| FindingName::parse(&name).is_some())
+}
+
+fn name<'a>(finding: &Fields<'a>) -> Option<Text<'a>> {
+    text(finding, &["name", "canonicalName", "canonical_name"])
+}
+
+/// What has been read so far.
+#[derive(Default)]
+struct Read<'a> {
+    findings: Vec<Finding<'a>>,
+    not_a_finding: Option<NormalizeError>,
+}
+
+impl<'a> Read<'a> {
+    fn event(&mut self, event: &'a str, depth: usize) -> Result<(), NormalizeError> {
+        let fields = Fields::read(event)?;
+        let unrecognised = || NormalizeError::Unrecognised { looked_like: fields.names(), accepted: ACCEPTED };
+        let shape = shape(&fields).filter(|_| depth <= MAX_DEPTH).ok_or_else(unrecognised)?;
+        match shape {
+            Shape::Push => self.push(&fields, depth)?,
+            Shape::Notification => {
+                let deleted =
+                    text(&fields, &["deletedFinding", "deleted_finding"]).is_some_and(|deleted| deleted.eq_ignore_ascii_case("true"));
+                self.finding(event, &fields.object("finding"), fields.object("resource"), deleted)?;
+            }
+            Shape::Bare => self.finding(event, &fields, Fields::default(), false)?,
+            Shape::Findings => self.list(&fields, "findings", depth)?,
+            Shape::Listing => self.list(&fields, "listFindingsResults", depth)?,
+            Shape::Log => self.event(fields.get("jsonPayload").unwrap_or_default(), depth + 1)?,
+            Shape::DetectorLog => {
+                self.not_a_finding = Some(NormalizeError::NotAFinding {
+                    what: "a log entry of Event Threat Detection",
+                    why: "it has no finding name; the finding comes as a notification of its own",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, fields: &Fields<'a>, field: &'static str, depth: usize) -> Result<(), NormalizeError> {
+        for item in items(fields.get(field).unwrap_or_default()).map_err(|()| problem(KIND, field, "not a list", "an array of findings"))? {
+            self.event(item, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, envelope: &Fields<'_>, depth: usize) -> Result<(), NormalizeError> {
+        let json = data(&envelope.object("message"))?;
+        let mut inner = Read::default();
+        for event in events(&json)? {
+            inner.event(event, depth + 1)?;
+        }
+        self.findings.extend(inner.findings.into_iter().map(|finding| -> Finding<'a> { finding.into_owned() }));
+        self.not_a_finding = inner.not_a_finding.or(self.not_a_finding.take());
+        Ok(())
+    }
+
+    fn finding(&mut self, raw: &'a str, fields: &Fields<'a>, beside: Fields<'a>, deleted: bool) -> Result<(), NormalizeError> {
+        if text(fields, &["findingClass", "finding_class"]).is_some_and(|class| class == "SCC_ERROR") {
+            self.not_a_finding = Some(NormalizeError::NotAFinding {
+                what: "an error of Security Command Center",
+                why: "findingClass SCC_ERROR says that a scanner cannot work, not that a resource is at fault",
+            });
+            return Ok(());
+        }
+        let resource = if beside.is_empty() { fields.object("resource") } else { beside };
+        let mut finding = finding(fields, &resource)?;
+        if deleted {
+            finding.activity = Activity::Close;
+            finding.status = FindingStatus::Deleted;
+            if let Some(compliance) = &mut finding.compliance {
+                compliance.status = ComplianceStatus::Unknown;
+            }
+        }
+        finding.raw = Cow::Borrowed(raw);
+        self.findings.push(finding);
+        Ok(())
+    }
+
+    fn finish(self) -> Normalized<'a> {
+        match self.not_a_finding {
+            Some(error) if self.findings.is_empty() => Err(error),
+            _ => Ok(self.findings),
+        }
+    }
+}
+
+fn items(raw: &str) -> Result<Vec<&str>, ()> {
+    let list: Vec<&RawValue> = serde_json::from_str(raw).map_err(|_| ())?;
+    Ok(list.into_iter().map(RawValue::get).collect())
+}
+
+fn problem(kind: &'static str, field: &'static str, problem: &'static str, expected: &'static str) -> NormalizeError {
+    NormalizeError::Field { kind, field: field.into(), problem: problem.into(), expected: expected.into() }
+}
+
+/// The JSON inside a Pub/Sub message.
+fn data(message: &Fields<'_>) -> Result<String, NormalizeError> {
+    let wrong = |what| problem(PUSH, "message.data", what, "base64 of a Security Command Center notification");
+    let Some(data) = text(message, &["data"]) else {
+        return Err(wrong(match message.get("data") {
+            None | Some("null") => "missing (the message has attributes only)",
+            Some(raw) if raw.starts_with('"') => "empty",
+            Some(_) => "not a text",
+        }));
+    };
+    let standard: String = data
+        .chars()
+        .filter(|c| !c.is_ascii_whitespace())
+        .map(|c| match c {
+            '-' => '+',
+            '_' => '/',
+            c => c,
+        })
+        .collect();
+    let bytes = STANDARD_PAD_INDIFFERENT.decode(standard).map_err(|_| wrong("not base64"))?;
+    String::from_utf8(bytes).map_err(|_| wrong("base64 of something that is no UTF-8 text"))
+}
+
+fn finding<'a>(fields: &Fields<'a>, about: &Fields<'a>) -> Result<Finding<'a>, NormalizeError> {
+    const NAME: &str = "{organizations|folders|projects}/…/sources/…/findings/…";
+    let name = name(fields).ok_or_else(|| problem(KIND, "finding.name", "missing", NAME))?;
+    let parsed = FindingName::parse(&name).ok_or_else(|| problem(KIND, "finding.name", "not the name of a finding", NAME))?;
+
+    let category = text(fields, &["category"]);
+    let vulnerability = vulnerability(fields);
+    let class = class(text(fields, &["findingClass", "finding_class"]).as_deref(), category.as_deref(), vulnerability.is_some());
+    let resource = resource(fields, about);
+
+    let product = Product {
+        name: text(fields, &["parentDisplayName", "parent_display_name", "sourceDisplayName"])
+            .unwrap_or(Cow::Borrowed("Security Command Center")),
+        vendor: Cow::Borrowed("Google Cloud"),
+        uid: part(&name, |name| name.split_once("/locations/").or_else(|| name.split_once("/findings/")).map(|(source, _)| source)),
+        version: None,
+    };
+    let cloud = resource.as_ref().map_or(Cloud::Gcp, |resource| resource.cloud);
+    let mut finding = Finding::new(Source::Scc, class, cloud, parsed.uid(), product);
+    finding.source_ref.account = part(&name, |name| FindingName::parse(name).map(|name| name.owner));
+    finding.source_ref.location = part(&name, |name| FindingName::parse(name)?.location);
+    finding.source_ref.id = name.clone();
+
+    finding.title = category.clone().unwrap_or_else(|| Cow::Owned(parsed.uid()));
+    finding.desc = text(fields, &["description"]).or_else(|| property(fields, &["Explanation", "summary_message"]));
+    finding.types = category.clone().into_iter().collect();
+    finding.rule.clone_from(&category);
+
+    let severity = text(fields, &["severity"]).or_else(|| property(fields, &["SeverityLevel", "severityLevel", "detectionPriority"]));
+    finding.severity = severity.as_deref().map_or(Severity::Unknown, Severity::parse);
+    finding.severity_original = severity;
+
+    let state = text(fields, &["state"]);
+    let muted = text(fields, &["mute"]).filter(|mute| mute.eq_ignore_ascii_case("MUTED"));
+    match state.as_deref() {
+        Some("INACTIVE") => (finding.status, finding.activity) = (FindingStatus::Resolved, Activity::Close),
+        _ if muted.is_some() => finding.status = FindingStatus::Suppressed,
+        Some("ACTIVE") => finding.status = FindingStatus::New,
+        _ => {}
+    }
+    finding.status_original = if finding.status == FindingStatus::Suppressed { muted } else { state.clone() };
+
+    finding.time = time(fields, &["eventTime", "event_time"]);
+    finding.last_seen = finding.time;
+    finding.created = time(fields, &["createTime", "create_time"]);
+
+    if class == FindingClass::Compliance {
+        let (standards, requirements) = standards(fields);
+        // Inactive does not prove that the resource passes: it may be gone, or somebody closed the finding by hand.
+        let status = if state.as_deref() == Some("ACTIVE") { ComplianceStatus::Fail } else { ComplianceStatus::Unknown };
+        finding.compliance =
+            Some(Compliance { control: category, standards, requirements, status, status_code: state, status_detail: None });
+    }
+    if class == FindingClass::Vulnerability {
+        finding.vulnerabilities = vulnerability.into_iter().collect();
+    }
+    let advice = text(fields, &["nextSteps", "next_steps"]).or_else(|| property(fields, &["Recommendation", "recommendation"]));
+    let references: Vec<Text<'a>> = text(fields, &["externalUri", "external_uri"]).into_iter().collect();
+    if advice.is_some() || !references.is_empty() {
+        finding.guidance = Some(Guidance { desc: advice.unwrap_or_default(), references });
+    }
+    let exposure = object(fields, &["attackExposure", "attack_exposure"]);
+    finding.risk = text(&exposure, &["score"]).map(|score| Risk { score: Some(score), ..Risk::default() });
+
+    if let Some(resource) = resource {
+        finding.account.clone_from(&resource.account);
+        finding.region.clone_from(&resource.region);
+        finding.resources.push(resource);
+    }
+    Ok(finding)
+}
+
+/// The class by `findingClass`; without one by the category's spelling: scanners write `PUBLIC_BUCKET_ACL`, detectors
+/// `Malware: Bad IP`.
+fn class(word: Option<&str>, category: Option<&str>, has_cve: bool) -> FindingClass {
+    let scanner = |category: &str| category.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    match word {
+        Some("MISCONFIGURATION" | "POSTURE_VIOLATION") => FindingClass::Compliance,
+        Some("VULNERABILITY") if has_cve => FindingClass::Vulnerability,
+        Some("VULNERABILITY") => FindingClass::Compliance,
+        Some("THREAT" | "OBSERVATION" | "EXTERNAL_EXPOSURE" | "TOXIC_COMBINATION" | "CHOKEPOINT" | "SENSITIVE_DATA_RISK" | "SECRET") => {
+            FindingClass::Detection
+        }
+        _ if category.is_some_and(scanner) => FindingClass::Compliance,
+        _ => FindingClass::Detection,
+    }
+}
+
+/// The CVE of a finding, if it has one.
+fn vulnerability<'a>(fields: &Fields<'a>) -> Option<Vulnerability<'a>> {
+    let cve = fields.object("vulnerability").object("cve");
+    let id = text(&cve, &["id"]).filter(|id| id.starts_with("CVE-"))?;
+    let score = object(&cve, &["cvssv3", "cvssV3"]);
+    Some(Vulnerability { cve: Some(id), cvss: text(&score, &["baseScore", "base_score"]), ..Vulnerability::default() })
+}
+
+/// The resource, out of the finding and the object that comes with it (flat in version 1, with one object per cloud in version 2).
+fn resource<'a>(finding: &Fields<'a>, about: &Fields<'a>) -> Option<Resource<'a>> {
+    let uid = text(finding, &["resourceName", "resource_name"]).or_else(|| text(about, &["name"]))?;
+    let aws = object(about, &["awsMetadata", "aws_metadata"]);
+    let azure = object(about, &["azureMetadata", "azure_metadata"]);
+    let provider = text(about, &["cloudProvider", "cloud_provider"]);
+    let cloud = match provider.as_deref().and_then(Cloud::parse) {
+        Some(cloud) => cloud,
+        None if !aws.is_empty() => Cloud::Aws,
+        None if !azure.is_empty() => Cloud::Azure,
+        None => Cloud::Gcp,
+    };
+    let mut resource = Resource::new(cloud, uid.clone());
+    match cloud {
+        Cloud::Gcp => {
+            resource.account = google_project(finding, about, &uid);
+            resource.region = part(&uid, |uid| ["zones", "regions", "locations"].iter().find_map(|key| segment(uid, key)));
+        }
+        Cloud::Aws => {
+            // Fixes need the ARN itself, which the full resource name may only contain.
+            if let Some(arn) = part(&uid, |uid| uid.find("arn:aws").and_then(|at| uid.get(at..))) {
+                resource.uid = arn;
+            }
+            let field = |at| part(&resource.uid, move |arn| arn.strip_prefix("arn:")?.split(':').nth(at).filter(|field| !field.is_empty()));
+            resource.account = account(&object(&aws, &["account"]), &["name"], field(3));
+            resource.region = field(2);
+        }
+        Cloud::Azure => {
+            if let Some(id) = part(&uid, |uid| uid.find("/subscriptions/").and_then(|at| uid.get(at..))) {
+                resource.uid = id;
+            }
+            let subscription = part(&resource.uid, |id| segment(id, "subscriptions"));
+            resource.account = account(&object(&azure, &["subscription"]), &["displayName", "display_name"], subscription);
+        }
+    }
+    resource.region = text(about, &["location"]).or(resource.region);
+    resource.kind = text(about, &["type"]);
+    let last = |uid: &Text<'a>| part(uid, |uid| uid.rsplit('/').next().filter(|name| !name.is_empty()));
+    resource.name = text(about, &["displayName", "display_name"]).or_else(|| last(&resource.uid));
+    Some(resource)
+}
+
+fn google_project<'a>(finding: &Fields<'a>, about: &Fields<'a>, uid: &Text<'a>) -> Option<Account<'a>> {
+    const PROJECT: &[&str] = &["project", "projectName", "project_name"];
+    const DISPLAY: &[&str] = &["projectDisplayName", "project_display_name"];
+    let google = object(about, &["gcpMetadata", "gcp_metadata"]);
+    let names = [
+        Some(uid.clone()),
+        text(&google, PROJECT).or_else(|| text(about, PROJECT)),
+        text(finding, &["canonicalName", "canonical_name"]),
+        text(about, &["resourcePathString", "resource_path_string"]),
+    ];
+    let ids = [property(finding, &["ProjectId", "projectId", "project_id"])];
+    project(&names, &ids, text(&google, DISPLAY).or_else(|| text(about, DISPLAY)))
+}
+
+fn account<'a>(fields: &Fields<'a>, names: &[&str], fallback: Option<Text<'a>>) -> Option<Account<'a>> {
+    Some(Account { uid: text(fields, &["id"]).or(fallback)?, name: text(fields, names) })
+}

@@ -1,0 +1,179 @@
+//! Reading Security Command Center's payloads: fields by any of their spellings, properties that hide in strings, the names of
+//! findings, and what a full resource name tells.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use stanch_core::cloud::{Account, Text};
+use stanch_core::finding::Millis;
+use stanch_core::lenient::{LList, LMany, LText, LTime};
+use stanch_core::normalize::Fields;
+
+const PROPERTIES: &[&str] = &["sourceProperties", "source_properties"];
+
+/// The first of these fields that holds text, a number or a boolean.
+pub(crate) fn text<'a>(fields: &Fields<'a>, names: &[&str]) -> Option<Text<'a>> {
+    names.iter().find_map(|name| serde_json::from_str::<LText<'a>>(fields.get(name)?).ok()?.0)
+}
+
+/// The first of these fields that holds a time.
+pub(crate) fn time(fields: &Fields<'_>, names: &[&str]) -> Option<Millis> {
+    names.iter().find_map(|name| serde_json::from_str::<LTime>(fields.get(name)?).ok()?.0)
+}
+
+/// The first of these fields that is an object with fields.
+pub(crate) fn object<'a>(fields: &Fields<'a>, names: &[&str]) -> Fields<'a> {
+    names.iter().map(|name| fields.object(name)).find(|object| !object.is_empty()).unwrap_or_default()
+}
+
+/// Text out of `sourceProperties`, which is an object or, in some exports, that object as JSON in a string.
+pub(crate) fn property<'a>(finding: &Fields<'a>, names: &[&str]) -> Option<Text<'a>> {
+    let raw = PROPERTIES.iter().find_map(|name| finding.get(name))?;
+    if raw.starts_with('{') {
+        return text(&Fields::read(raw).ok()?, names);
+    }
+    match serde_json::from_str::<LText<'a>>(raw).ok()?.0? {
+        Cow::Borrowed(inner) => text(&Fields::read(inner).ok()?, names),
+        Cow::Owned(inner) => text(&Fields::read(&inner).ok()?, names).map(|found| Cow::Owned(found.into_owned())),
+    }
+}
+
+/// A piece of a text, borrowed where the text is.
+pub(crate) fn part<'a>(text: &Text<'a>, find: impl for<'b> Fn(&'b str) -> Option<&'b str>) -> Option<Text<'a>> {
+    match text {
+        Cow::Borrowed(text) => find(text).map(Cow::Borrowed),
+        Cow::Owned(text) => find(text).map(|piece| Cow::Owned(piece.to_owned())),
+    }
+}
+
+/// Standards (name and version in one text) and the requirements in them, out of `compliances` or the older
+/// `sourceProperties.compliance_standards`; each once, in the payload's order.
+pub(crate) fn standards<'a>(finding: &Fields<'a>) -> (Vec<Text<'a>>, Vec<Text<'a>>) {
+    let mut found = (Vec::new(), Vec::new());
+    if let Some(raw) = finding.get("compliances") {
+        for entry in serde_json::from_str::<LMany<Standard<'a>>>(raw).unwrap_or_default().0 {
+            entry.add(None, &mut found);
+        }
+    }
+    if found.0.is_empty()
+        && let Some(raw) = object(finding, PROPERTIES).get("compliance_standards")
+    {
+        for (name, entries) in serde_json::from_str::<BTreeMap<String, LMany<Standard<'a>>>>(raw).unwrap_or_default() {
+            for entry in entries.0 {
+                entry.add(Some(Cow::Owned(name.clone())), &mut found);
+            }
+        }
+    }
+    found
+}
+
+/// `compliances[]`.
+#[derive(Deserialize)]
+struct Standard<'a> {
+    #[serde(borrow, default)]
+    standard: LText<'a>,
+    #[serde(borrow, default)]
+    version: LText<'a>,
+    #[serde(borrow, default)]
+    ids: LList<'a>,
+}
+
+impl<'a> Standard<'a> {
+    fn add(self, name: Option<Text<'a>>, (standards, requirements): &mut (Vec<Text<'a>>, Vec<Text<'a>>)) {
+        let Some(name) = self.standard.0.or(name) else { return };
+        let standard = match self.version.0 {
+            Some(version) => Cow::Owned(format!("{name} {version}")),
+            None => name,
+        };
+        if !standards.contains(&standard) {
+            standards.push(standard);
+        }
+        for id in self.ids.0 {
+            if !requirements.contains(&id) {
+                requirements.push(id);
+            }
+        }
+    }
+}
+
+/// The name of a finding: `{organizations|folders|projects}/{owner}/sources/{source}[/locations/{location}]/findings/{id}`.
+/// Version 1 of the API names no location, version 2 does, and `canonicalName` starts with another owner; source and id are the
+/// same in all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FindingName<'a> {
+    /// `organizations/{number}`, `folders/{number}` or `projects/{id}`.
+    pub(crate) owner: &'a str,
+    /// The source's id.
+    pub(crate) source: &'a str,
+    /// The location of a version 2 name.
+    pub(crate) location: Option<&'a str>,
+    /// The finding's own id.
+    pub(crate) id: &'a str,
+}
+
+impl<'a> FindingName<'a> {
+    /// Reads a name, with or without the service's host in front.
+    pub(crate) fn parse(name: &'a str) -> Option<Self> {
+        let name = name.trim();
+        let name = name.strip_prefix("//securitycenter.googleapis.com/").unwrap_or(name);
+        let (owner, rest) = name.split_once("/sources/")?;
+        let (source, location, id) = match rest.split('/').collect::<Vec<_>>().as_slice() {
+            [source, "findings", id] => (*source, None, *id),
+            [source, "locations", location, "findings", id] => (*source, Some(*location), *id),
+            _ => return None,
+        };
+        let (kind, number) = owner.split_once('/')?;
+        let plain =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b)) && part != "..";
+        let known = matches!(kind, "organizations" | "folders" | "projects");
+        let usable = [number, source, id].into_iter().chain(location).all(plain);
+        (known && usable).then_some(FindingName { owner, source, location, id })
+    }
+
+    /// `sources/{source}/findings/{id}`: the same for every name one finding has.
+    pub(crate) fn uid(&self) -> String {
+        format!("sources/{}/findings/{}", self.source, self.id)
+    }
+
+    /// The parent in version 2 form; a name without location stands for the global one.
+    pub(crate) fn v2_parent(&self) -> String {
+        format!("{}/sources/{}/locations/{}", self.owner, self.source, self.location.unwrap_or("global"))
+    }
+
+    /// The name in version 2 form.
+    pub(crate) fn v2(&self) -> String {
+        format!("{}/findings/{}", self.v2_parent(), self.id)
+    }
+
+    /// The name in version 1 form.
+    pub(crate) fn v1(&self) -> String {
+        format!("{}/sources/{}/findings/{}", self.owner, self.source, self.id)
+    }
+}
+
+/// The segment that follows `key` in a resource name: `segment("//x/projects/p/zones/z", "zones")` is `z`.
+pub(crate) fn segment<'a>(name: &'a str, key: &str) -> Option<&'a str> {
+    let mut parts = name.split('/');
+    parts.find(|part| part.eq_ignore_ascii_case(key))?;
+    parts.next().filter(|part| !part.is_empty())
+}
+
+/// The Google Cloud project among these clues: an id is preferred to a number, and a display name that can be no id stays a name.
+/// `names` are full resource names (the resource's, its project's), `ids` may be anything.
+pub(crate) fn project<'a>(names: &[Option<Text<'a>>], ids: &[Option<Text<'a>>], display: Option<Text<'a>>) -> Option<Account<'a>> {
+    let in_names: Vec<Text<'a>> = names.iter().flatten().filter_map(|name| part(name, |name| segment(name, "projects"))).collect();
+    let candidates = || in_names.iter().chain(ids.iter().flatten()).chain(&display);
+    let uid = candidates().find(|id| is_project_id(id)).or_else(|| candidates().find(|id| is_number(id)))?.clone();
+    Some(Account { name: display.filter(|display| *display != uid), uid })
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// `my-project-123`, or `example.com:my-project` of a domain.
+fn is_project_id(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.:".contains(&b);
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.len() >= 4 && text.bytes().all(allowed)
+}

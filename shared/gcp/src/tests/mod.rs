@@ -1,0 +1,7 @@
+//! What the whole connector does, from outside.
+
+mod loopback;
+mod normalize;
+mod samples;
+mod sign;
+mod source;

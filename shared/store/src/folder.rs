@@ -1,0 +1,115 @@
+//! The data folder: who may read it, who opens it, and what its faults mean to people.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode};
+use stanch_core::port::StoreError;
+
+/// How long a write waits for another process that holds the database.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Where a store keeps its rows.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// A folder on disk.
+    Folder(PathBuf),
+    /// Nowhere: gone with the process.
+    Memory,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Folder(folder) => write!(f, "the data folder `{}`", folder.display()),
+            Place::Memory => f.write_str("memory"),
+        }
+    }
+}
+
+impl Place {
+    /// What a fault of the database means, with what to do where that is known. `what` completes "cannot …".
+    pub(crate) fn fault(&self, what: &str, error: rusqlite::Error) -> StoreError {
+        use rusqlite::Error as E;
+        let hint = match error.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => format!("{self} is not writable"),
+            Some(ErrorCode::DiskFull) => format!("the disk that holds {self} is full"),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                format!("another program held the database in {self} for more than {} seconds", BUSY.as_secs())
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                return StoreError::Unreadable { what: format!("database in {self}"), reason: error.to_string() };
+            }
+            _ if matches!(error, E::FromSqlConversionFailure(..) | E::IntegralValueOutOfRange(..) | E::InvalidColumnType(..)) => {
+                return StoreError::Unreadable { what: format!("row in {self}"), reason: error.to_string() };
+            }
+            _ => format!("cannot {what} in {self}"),
+        };
+        StoreError::Unavailable { reason: format!("{hint}: {error}") }
+    }
+
+    /// The same for a file beside the database.
+    pub(crate) fn file_fault(&self, what: &str, error: &io::Error) -> StoreError {
+        let hint = match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => format!("{self} is not writable"),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("the disk that holds {self} is full"),
+            _ => format!("cannot {what} in {self}"),
+        };
+        StoreError::Unavailable { reason: format!("{hint}: {error}") }
+    }
+}
+
+/// Creates the folder and its database where they are missing, readable by their owner alone, and hands the connection to
+/// `prepare` while no other process does the same.
+pub(crate) fn open(
+    folder: &Path,
+    prepare: impl FnOnce(&mut Connection, &Place) -> Result<(), StoreError>,
+) -> Result<Connection, StoreError> {
+    let place = Place::Folder(folder.to_owned());
+    private_folder(folder).map_err(|e| place.file_fault("create the folder", &e))?;
+    // SQLite gives up at once when two processes turn on write-ahead logging together, so openings queue here.
+    let turn = private_file(OpenOptions::new().create(true).truncate(false), &folder.join("stanch.lock"))
+        .map_err(|e| place.file_fault("create `stanch.lock`", &e))?;
+    match turn.lock() {
+        Err(e) if e.kind() != io::ErrorKind::Unsupported => return Err(place.file_fault("lock `stanch.lock`", &e)),
+        _ => {}
+    }
+    let path = folder.join("stanch.db");
+    // Only ever a file that is not there: closing one that is open elsewhere in this process would drop SQLite's locks on it.
+    match private_file(OpenOptions::new().create_new(true), &path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(place.file_fault("create `stanch.db`", &e)),
+        _ => {}
+    }
+    let mut connection = Connection::open(&path).map_err(|e| place.fault("open the database", e))?;
+    configure(&connection).map_err(|e| place.fault("open the database", e))?;
+    prepare(&mut connection, &place)?;
+    Ok(connection)
+}
+
+/// Sets what every connection needs.
+pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+/// Opens a file for writing; what it creates is its owner's alone.
+pub(crate) fn private_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options.write(true).open(path)
+}
+
+fn private_folder(folder: &Path) -> io::Result<()> {
+    if fs::metadata(folder).is_ok_and(|m| m.is_dir()) {
+        return Ok(());
+    }
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
