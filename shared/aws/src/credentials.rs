@@ -14,6 +14,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use tokio::sync::OnceCell;
 
+use crate::endpoint;
 use crate::error::{AwsError, chain};
 
 /// Credentials this close to their expiry are not handed out any more: a call and its retries must fit in.
@@ -237,12 +238,8 @@ pub(crate) fn check_region(region: &str) -> Result<(), AwsError> {
 }
 
 /// Refuses an emulator that is not on this machine: it would be sent signed requests, and would hand out credentials.
-pub(crate) fn check_loopback(endpoint: &str) -> Result<(), AwsError> {
-    let host = reqwest::Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
-    match host.as_deref() {
-        Some("127.0.0.1" | "localhost" | "[::1]") => Ok(()),
-        _ => Err(AwsError::Endpoint { endpoint: endpoint.to_owned() }),
-    }
+pub(crate) fn check_loopback(text: &str) -> Result<(), AwsError> {
+    endpoint::loopback(text).map(drop).map_err(|_| AwsError::Endpoint { endpoint: text.to_owned() })
 }
 
 async fn load(provider: &impl ProvideCredentials) -> Result<Credentials, CredentialsError> {
@@ -254,14 +251,7 @@ async fn load(provider: &impl ProvideCredentials) -> Result<Credentials, Credent
 async fn caller_account(credentials: &Credentials, region: &str) -> Result<String, AwsError> {
     const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
     const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
-    let suffix = match partition(region) {
-        "aws-cn" => "amazonaws.com.cn",
-        "aws-iso" => "c2s.ic.gov",
-        "aws-iso-b" => "sc2s.sgov.gov",
-        "aws-eusc" => "amazonaws.eu",
-        _ => "amazonaws.com",
-    };
-    let url = format!("https://sts.{region}.{suffix}/");
+    let url = format!("https://sts.{region}.{}/", endpoint::suffix(partition(region)));
     let broken = |reason: String| AwsError::CallerIdentity { reason, retry: false };
 
     let identity = credentials.clone().into();

@@ -49,7 +49,7 @@ pub(crate) fn target(endpoint: &Endpoint, service: &Service, request: &WireReque
     Ok(Target { origin: format!("https://{host}"), region: signing, path })
 }
 
-fn loopback(text: &str) -> Result<String, String> {
+pub(crate) fn loopback(text: &str) -> Result<String, String> {
     let refused = || format!("endpoint `{text}` is refused: expected http://127.0.0.1:PORT, http://localhost:PORT or http://[::1]:PORT");
     let url = Url::parse(text).map_err(|_| refused())?;
     let local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
@@ -60,7 +60,7 @@ fn loopback(text: &str) -> Result<String, String> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn suffix(partition: &str) -> &'static str {
+pub(crate) fn suffix(partition: &str) -> &'static str {
     match partition {
         "aws-cn" => "amazonaws.com.cn",
         "aws-iso" => "c2s.ic.gov",

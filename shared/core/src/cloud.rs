@@ -153,7 +153,8 @@ impl ResourceUid {
                 }
                 ResourceUid(text)
             }
-            Cloud::Aws => ResourceUid(uid.to_owned()),
+            // Both generations of Security Hub must name an account alike.
+            Cloud::Aws => ResourceUid(uid.strip_prefix("AWS::::Account:").unwrap_or(uid).to_owned()),
             Cloud::Gcp => ResourceUid(uid.trim_start_matches("https:").to_owned()),
         }
     }

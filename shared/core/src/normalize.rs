@@ -87,9 +87,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A field's raw JSON, its name compared without case (vendors mix `Id`, `id` and `ID`).
+    /// A field's raw JSON, its name compared without case (vendors mix `Id`, `id` and `ID`, at times in one object: then the
+    /// first that holds something counts).
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, raw)| raw.get())
+        let mut named = self.0.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, raw)| raw.get()).peekable();
+        let first = named.peek().copied();
+        named.find(|raw| !matches!(*raw, "null" | "\"\"")).or(first)
     }
 
     /// A field's text, when it is a JSON string.

@@ -127,6 +127,8 @@ pub trait FindingSource: Send + Sync {
 pub struct Commit {
     /// The remediation as it shall stand; the store sets `version` to `expected_version + 1`.
     pub remediation: Remediation,
+    /// Now, milliseconds since the epoch.
+    pub at: Millis,
     /// The version it was loaded with; 0 inserts a new one (and its key, which must be free).
     pub expected_version: u64,
     /// Record entries that follow the stored head.
@@ -283,8 +285,6 @@ pub trait Store: Send + Sync {
     fn load(&self, id: RemediationId) -> BoxFuture<'_, Result<Option<Remediation>, StoreError>>;
     /// Writes atomically; gives the new version.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<u64, StoreError>>;
-    /// Remembers a delivery by its digest; false when it was seen before.
-    fn claim_delivery<'a>(&'a self, digest: &'a str, now: Millis) -> BoxFuture<'a, Result<bool, StoreError>>;
     /// Rows for people.
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Summary>, StoreError>>;
     /// Remediations whose time has come, oldest first.
@@ -323,8 +323,8 @@ pub trait WorkQueue: Send + Sync {
 
 /// A channel that carries notices.
 pub trait Notifier: Send + Sync {
-    /// Sends a notice; `key` is the same at every retry.
-    fn send<'a>(&'a self, channel: &'a str, key: Uuid, notice: &'a Notice) -> BoxFuture<'a, Result<(), NotifyError>>;
+    /// Sends a notice at `now` (milliseconds since the epoch); `key` is the same at every retry.
+    fn send<'a>(&'a self, channel: &'a str, key: Uuid, notice: &'a Notice, now: Millis) -> BoxFuture<'a, Result<(), NotifyError>>;
 }
 
 /// A notice that was not sent.

@@ -96,7 +96,8 @@ fn aws_parts(uid: &str) -> Map<String, Value> {
             parts.insert(key.into(), value.into());
         }
     };
-    if let Some(account) = uid.rsplit_once(":::Account:").or_else(|| uid.rsplit_once("::::Account:")).map(|(_, a)| a) {
+    let bare = uid.len() == 12 && uid.bytes().all(|b| b.is_ascii_digit());
+    if let Some(account) = uid.strip_prefix("AWS::::Account:").or(bare.then_some(uid)) {
         put("id", account);
         put("account", account);
         put("partition", "aws");

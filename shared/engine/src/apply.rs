@@ -12,7 +12,6 @@ use stanch_core::plan::{Bindings, Change, Outcome as Planning, Plan, PlanKind, S
 use stanch_core::port::{ApiError, Kind, WriteBack};
 use stanch_core::remediation::{Approval, ApprovalKind, Attempt, AttemptResult, Outcome, Remediation, Run};
 use stanch_core::state::{Event, State};
-use stanch_core::target::Target;
 
 use crate::case::{Case, Entry, describe};
 use crate::observe::Live;
@@ -135,7 +134,7 @@ impl Engine {
     async fn write(&self, case: &mut Case, run: &Run, index: usize, snapshot: &Snapshot) -> Result<Next, EngineError> {
         let Some(change) = run.plan.changes.get(index) else { return Ok(Next::Idle) };
         let token = sha256_hex(format!("{}/{}/{index}", case.remediation.id, run.hash).as_bytes());
-        let sealed = self.unseal(case.remediation.id, &run.plan.observed).await?;
+        let sealed = self.unseal(case.remediation.id, &change.late).await?;
         let given = run.given();
         let bindings = Bindings { snapshot, given: &given, client_token: token.get(..32).unwrap_or(&token), sealed: &sealed };
         let request = match bind(&change.request, &change.late, bindings) {
@@ -333,13 +332,9 @@ impl Engine {
         case.commit(self, Next::Idle).await
     }
 
+    /// How long the provider may take to show what was written, milliseconds.
     pub(crate) fn settle(&self, plan: &Plan) -> i64 {
-        self.ports.fixes.fix(&plan.fix).map_or(60_000, |fix: &Fix| i64::try_from(fix.settle_ms).unwrap_or(60_000)).min(LEASE_MARGIN_MS)
-    }
-
-    /// The target of a remediation.
-    pub(crate) fn target(remediation: &Remediation) -> Result<Target, EngineError> {
-        Ok(Target::of(&remediation.finding, &remediation.resource)?)
+        self.ports.fixes.fix(&plan.fix).map_or(60_000, |fix: &Fix| i64::try_from(fix.settle_ms).unwrap_or(60_000))
     }
 }
 

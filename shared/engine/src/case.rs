@@ -164,6 +164,7 @@ impl Case {
         };
         let commit = Commit {
             remediation: self.remediation.clone(),
+            at: engine.now(),
             expected_version: self.expected,
             log: std::mem::take(&mut self.log),
             outbox: std::mem::take(&mut self.outbox),

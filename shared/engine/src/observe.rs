@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use stanch_core::fix::{Fix, Observed};
-use stanch_core::plan::{SEALED, Snapshot};
+use stanch_core::plan::{Late, LateSource, Snapshot};
 use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_core::target::Target;
 
@@ -39,29 +39,16 @@ impl Engine {
         Ok((fix, target))
     }
 
-    /// Opens the sealed values a list of changes refers to.
-    pub(crate) async fn unseal(&self, id: RemediationId, observed: &Map<String, Value>) -> Result<BTreeMap<String, Value>, EngineError> {
-        let mut references = Vec::new();
-        observed.values().for_each(|v| markers(v, &mut references));
+    /// Opens the sealed values a change refers to: those of the state before the fix, which were sealed with its plan.
+    pub(crate) async fn unseal(&self, id: RemediationId, late: &[Late]) -> Result<BTreeMap<String, Value>, EngineError> {
         let mut opened = BTreeMap::new();
-        for reference in references {
-            if let Some(value) = self.ports.store.unseal(id, &reference).await? {
-                opened.insert(reference, value);
+        for part in late {
+            if let LateSource::Sealed { reference } = &part.from
+                && let Some(value) = self.ports.store.unseal(id, reference).await?
+            {
+                opened.insert(reference.clone(), value);
             }
         }
         Ok(opened)
-    }
-}
-
-fn markers(value: &Value, references: &mut Vec<String>) {
-    match value {
-        Value::Object(members) => {
-            if let Some(reference) = members.get(SEALED).and_then(Value::as_str) {
-                references.push(reference.to_owned());
-            }
-            members.values().for_each(|v| markers(v, references));
-        }
-        Value::Array(items) => items.iter().for_each(|v| markers(v, references)),
-        _ => {}
     }
 }

@@ -20,7 +20,7 @@ impl Engine {
                         self.ports.sources.write_back(*source, source_ref, *status, note).await.map_err(|e| (e.retry, e.to_string()))
                     }
                     OutboxMessage::Notice { channel, notice } => {
-                        self.ports.notifier.send(channel, item.id, notice).await.map_err(|e| (e.retry, e.to_string()))
+                        self.ports.notifier.send(channel, item.id, notice, self.now()).await.map_err(|e| (e.retry, e.to_string()))
                     }
                 };
                 match outcome {

@@ -40,7 +40,6 @@ impl Engine {
         if let Some(run) = &mut case.remediation.fix {
             run.left = Some(Snapshot { values: snapshot.values.clone(), at: now, ..Snapshot::default() });
         }
-        case.seal(&snapshot.sealed);
         match run.plan.expires_after_ms {
             Some(life) => {
                 let until = now + i64::try_from(life).unwrap_or(i64::MAX / 2);

@@ -239,7 +239,7 @@ fn data(message: &Fields<'_>) -> Result<String, NormalizeError> {
 fn finding<'a>(fields: &Fields<'a>, about: &Fields<'a>) -> Result<Finding<'a>, NormalizeError> {
     const NAME: &str = "{organizations|folders|projects}/…/sources/…/findings/…";
     let name = name(fields).ok_or_else(|| problem(KIND, "finding.name", "missing", NAME))?;
-    let parsed = FindingName::parse(&name).ok_or_else(|| problem(KIND, "finding.name", "not the name of a finding", NAME))?;
+    let uid = FindingName::parse(&name).ok_or_else(|| problem(KIND, "finding.name", "not the name of a finding", NAME))?.uid();
 
     let category = text(fields, &["category"]);
     let vulnerability = vulnerability(fields);
@@ -254,12 +254,12 @@ fn finding<'a>(fields: &Fields<'a>, about: &Fields<'a>) -> Result<Finding<'a>, N
         version: None,
     };
     let cloud = resource.as_ref().map_or(Cloud::Gcp, |resource| resource.cloud);
-    let mut finding = Finding::new(Source::Scc, class, cloud, parsed.uid(), product);
+    let mut finding = Finding::new(Source::Scc, class, cloud, uid.clone(), product);
     finding.source_ref.account = part(&name, |name| FindingName::parse(name).map(|name| name.owner));
     finding.source_ref.location = part(&name, |name| FindingName::parse(name)?.location);
-    finding.source_ref.id = name.clone();
+    finding.source_ref.id = name;
 
-    finding.title = category.clone().unwrap_or_else(|| Cow::Owned(parsed.uid()));
+    finding.title = category.clone().unwrap_or(Cow::Owned(uid));
     finding.desc = text(fields, &["description"]).or_else(|| property(fields, &["Explanation", "summary_message"]));
     finding.types = category.clone().into_iter().collect();
     finding.rule.clone_from(&category);
@@ -313,9 +313,8 @@ fn finding<'a>(fields: &Fields<'a>, about: &Fields<'a>) -> Result<Finding<'a>, N
 fn class(word: Option<&str>, category: Option<&str>, has_cve: bool) -> FindingClass {
     let scanner = |category: &str| category.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     match word {
-        Some("MISCONFIGURATION" | "POSTURE_VIOLATION") => FindingClass::Compliance,
         Some("VULNERABILITY") if has_cve => FindingClass::Vulnerability,
-        Some("VULNERABILITY") => FindingClass::Compliance,
+        Some("MISCONFIGURATION" | "POSTURE_VIOLATION" | "VULNERABILITY") => FindingClass::Compliance,
         Some("THREAT" | "OBSERVATION" | "EXTERNAL_EXPOSURE" | "TOXIC_COMBINATION" | "CHOKEPOINT" | "SENSITIVE_DATA_RISK" | "SECRET") => {
             FindingClass::Detection
         }

@@ -14,6 +14,7 @@ use stanch_core::diagnostic::Diagnostic;
 use stanch_core::finding::{Finding, Source};
 use stanch_core::fix::{Evidence, Fix};
 use stanch_core::guard::{Protected, glob};
+use stanch_core::port::{Fixes, FixesError};
 use stanch_core::target::canonical_kind;
 
 pub use check::{CallCheck, check};
@@ -147,13 +148,27 @@ impl Head {
             ("securityhub", Source::SecurityHub | Source::SecurityHubV2)
             | ("scc", Source::Scc)
             | ("prowler", Source::Prowler)
-            | ("defender", Source::DefenderAssessment | Source::DefenderSubAssessment | Source::DefenderCompliance) => names(id),
+            | ("defender", Source::DefenderAssessment | Source::DefenderCompliance) => names(id),
+            // Its control is the parent assessment, which many different rules share.
+            ("defender", Source::DefenderSubAssessment) => rule.is_some_and(|r| r.eq_ignore_ascii_case(id)),
             ("policy", Source::DefenderAssessment) => finding.policy.as_deref().is_some_and(|p| p.eq_ignore_ascii_case(id)),
             ("alert", source) if finding.class == stanch_core::finding::FindingClass::Detection && source != Source::Prowler => {
                 rule.is_some_and(|r| glob(id, r)) || finding.types.iter().any(|t| glob(id, t))
             }
             _ => false,
         })
+    }
+}
+
+impl Fixes for Library {
+    fn fix(&self, name: &str) -> Result<&Fix, FixesError> {
+        Library::fix(self, name).map_err(|e| FixesError(e.to_string()))
+    }
+    fn recommend(&self, finding: &Finding<'_>, resource: &Resource<'_>) -> Result<Option<&Fix>, FixesError> {
+        Library::recommend(self, finding, resource).map_err(|e| FixesError(e.to_string()))
+    }
+    fn control(&self, finding: &Finding<'_>) -> Option<String> {
+        Library::control(self, finding).map(str::to_owned)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where notices go, and the secret they are signed with.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -66,12 +66,15 @@ impl Channel {
         self.url.clone()
     }
 
-    /// The value of `X-Stanch-Signature`; none only if the secret made no key, which no secret does.
+    /// The value of `X-Stanch-Signature`; `None` only if the secret made no key; every secret does.
     pub(crate) fn sign(&self, timestamp: i64, body: &str) -> Option<String> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).ok()?;
         mac.update(format!("{timestamp}.{body}").as_bytes());
-        let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(format!("v1={hex}"))
+        let mut signature = String::from("v1=");
+        for byte in mac.finalize().into_bytes() {
+            write!(signature, "{byte:02x}").ok()?;
+        }
+        Some(signature)
     }
 }
 

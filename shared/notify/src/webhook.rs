@@ -33,8 +33,8 @@ impl SignedWebhook {
         SignedWebhook { channels, outside: OnceLock::new(), loopback: OnceLock::new() }
     }
 
-    async fn post(&self, channel: &Channel, key: Uuid, notice: &Notice) -> Result<(), Refusal> {
-        let timestamp = notice.at.div_euclid(1_000);
+    async fn post(&self, channel: &Channel, key: Uuid, notice: &Notice, now: Millis) -> Result<(), Refusal> {
+        let timestamp = now.div_euclid(1_000);
         let body = serde_json::to_string(&Body::new(key, timestamp, notice))
             .map_err(|e| Refusal::last(format!("the notice makes no JSON: {e}")))?;
         let signature = channel.sign(timestamp, &body).ok_or_else(|| Refusal::last("the secret makes no key"))?;
@@ -71,11 +71,11 @@ impl SignedWebhook {
 }
 
 impl Notifier for SignedWebhook {
-    /// The signed timestamp is the notice's own time, so that every retry is the same bytes.
-    fn send<'a>(&'a self, channel: &'a str, key: Uuid, notice: &'a Notice) -> BoxFuture<'a, Result<(), NotifyError>> {
+    /// The signed timestamp is the time of sending, so that a late retry still passes a receiver's freshness check.
+    fn send<'a>(&'a self, channel: &'a str, key: Uuid, notice: &'a Notice, now: Millis) -> BoxFuture<'a, Result<(), NotifyError>> {
         Box::pin(async move {
             let sent = match self.channels.get(channel) {
-                Some(known) => self.post(known, key, notice).await,
+                Some(known) => self.post(known, key, notice, now).await,
                 None => Err(Refusal::last("the settings have no channel of this name")),
             };
             sent.map_err(|refusal| NotifyError { channel: channel.to_owned(), reason: refusal.reason, retry: refusal.retry })

@@ -56,7 +56,7 @@ fn write_remediation(tx: &Transaction<'_>, commit: &Commit) -> Result<(), Stop> 
         case.resource.uid,
         case.finding.title,
         case.fix.as_ref().map(|run| run.plan.fix.as_str()),
-        row::changed_at(case, &commit.log),
+        commit.at,
         commit.next_at,
         body,
     ])?;

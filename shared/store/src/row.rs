@@ -1,12 +1,10 @@
 //! Between rows and domain types.
 
 use rusqlite::Row;
-use serde_json::Value;
-use stanch_core::chain::ChainEntry;
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::{Millis, Severity};
 use stanch_core::port::{StoreError, Summary};
-use stanch_core::remediation::{Remediation, RemediationId, Run};
+use stanch_core::remediation::{Remediation, RemediationId};
 
 /// A row's id.
 pub(crate) fn id(text: &str) -> Result<RemediationId, StoreError> {
@@ -73,21 +71,6 @@ impl Listed {
             updated: self.updated,
         })
     }
-}
-
-/// When a commit changed the remediation: the latest moment it speaks of that has come about. The store has no clock.
-pub(crate) fn changed_at(remediation: &Remediation, log: &[ChainEntry]) -> Millis {
-    let told = |entry: &ChainEntry| serde_json::from_str::<Value>(&entry.body).ok()?.get("time")?.as_i64();
-    let times = &remediation.times;
-    let stamps = [times.received, times.planned, times.approved, times.applied, times.verified, times.closed];
-    let run = |run: &Run| {
-        let approved = run.approval.iter().map(|a| a.at).max();
-        let sent = run.attempts.iter().map(|a| a.result.as_ref().map_or(a.intended_at, |r| r.at)).max();
-        [Some(run.planned_at), approved, sent].into_iter().flatten().max()
-    };
-    let runs = [&remediation.fix, &remediation.undo].into_iter().flatten().filter_map(run);
-    let reports = remediation.reporters.iter().map(|r| r.last_received);
-    log.iter().filter_map(told).chain(stamps.into_iter().flatten()).chain(runs).chain(reports).max().unwrap_or_default()
 }
 
 /// A row that this version cannot read.

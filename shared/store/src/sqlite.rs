@@ -147,14 +147,6 @@ impl Store for SqliteStore {
         Box::pin(async move { self.write_commit(commit) })
     }
 
-    fn claim_delivery<'a>(&'a self, digest: &'a str, now: Millis) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(async move {
-            let sql = "INSERT OR IGNORE INTO delivery (digest, at) VALUES (?1, ?2)";
-            self.write("claim a delivery", |tx| Ok(tx.prepare_cached(sql)?.execute(params![digest, now])? == 1))
-        })
-    }
-
-    /// Newest first by the time of first report.
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Summary>, StoreError>> {
         Box::pin(async move {
             let sql = format!(

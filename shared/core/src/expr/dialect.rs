@@ -43,6 +43,7 @@ pub(super) const FUNCTIONS: &[(&str, usize)] = &[
     ("double", 1),
     ("dyn", 1),
     ("int", 1),
+    ("json", 1),
     ("matches", 2),
     ("size", 1),
     ("string", 1),

@@ -8,7 +8,7 @@ use cel::common::value::{CowVal, Val};
 use cel::objects::ValueType;
 use cel::{DeclarationError, Env, ExecutionError, extensions};
 
-use super::value::null;
+use super::value::{null, owned};
 
 /// What `x.y` and `x[y]` are compiled to. No program can spell it.
 pub(super) const GET: &str = "@get";
@@ -57,6 +57,8 @@ fn declare(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_overload("cidr_is_world", "cidr_is_world_string", vec![STRING_TYPE], cidr_is_world)?;
     // Clouds leave out what does not apply (an IPv6 rule has no IPv4 range), and what is not there is not open.
     env.add_overload("cidr_is_world", "cidr_is_world_null", vec![NULL_TYPE], cidr_is_world)?;
+    env.add_overload("json", "json_string", vec![STRING_TYPE], json)?;
+    env.add_overload("json", "json_null", vec![NULL_TYPE], json)?;
     env.add_overload("without", "without_list_list", vec![LIST_TYPE, LIST_TYPE], without)?;
     env.add_extension(extensions::strings)?;
     env.add_extension(extensions::lists)
@@ -87,6 +89,13 @@ fn cidr_is_world<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Ex
         .split_once('/')
         .is_some_and(|(address, prefix)| address.parse::<IpAddr>().is_ok() && prefix.parse::<u8>().is_ok_and(|bits| bits == 0));
     Ok(CowVal::owned(CelBool::from(word || range)))
+}
+
+/// The value a JSON text stands for: AWS answers policies as text. No text is no value.
+fn json<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let arg = args.first().ok_or_else(ExecutionError::missing_argument_or_target)?;
+    let Some(text) = arg.downcast_ref::<CelString>() else { return Ok(CowVal::Owned(null())) };
+    serde_json::from_str(text.inner()).map(|value| CowVal::Owned(owned(value))).map_err(|_| ExecutionError::function_error("json", "the text is no JSON"))
 }
 
 /// The first list's elements that equal none of the second's, in order.

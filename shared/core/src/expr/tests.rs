@@ -129,6 +129,20 @@ fn lists_are_filtered_mapped_and_subtracted() {
 }
 
 #[test]
+fn json_text_is_read() {
+    let v = json!({"a": {"policy": r#"{"S":[{"Sid":"x","P":"*","n":2},{"P":{"AWS":"*"}}],"z":null}"#, "bad": "{secret", "deep": "[".repeat(4000)}});
+    check("json(a.policy).S.filter(s, s.P == '*').map(s, s.Sid)", &v, json!(["x"]));
+    check("json(a.policy).S.exists(s, s.P.AWS == '*')", &json!({"a": {"policy": r#"{"S":[{"P":{"AWS":"*"}}]}"#}}), json!(true));
+    check("json(a.policy) == {'S': [{'Sid': 'x', 'P': '*', 'n': 2}, {'P': {'AWS': '*'}}], 'z': null}", &v, json!(true));
+    check("json(a.policy)", &v, serde_json::from_str(v["a"]["policy"].as_str().unwrap()).unwrap());
+    check("json(a.policy).z.q", &v, Value::Null);
+    check("json(a.absent)", &v, Value::Null);
+    assert_eq!(eval("json(a.bad)", &v), Err("`json()`: the text is no JSON".to_owned()));
+    assert_eq!(eval("json(a.deep)", &v), Err("`json()`: the text is no JSON".to_owned()));
+    assert_eq!(eval("json(1)", &v), Err("`json` cannot be applied to int".to_owned()));
+}
+
+#[test]
 fn the_whole_internet_is_recognised() {
     for world in ["0.0.0.0/0", "::/0", "10.0.0.0/0", "0::0/0", "*", "Internet", "ANY", " 0.0.0.0/0 "] {
         check("cidr_is_world(c)", &json!({"c": world}), json!(true));

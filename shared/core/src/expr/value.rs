@@ -31,6 +31,21 @@ pub(super) fn json(value: &Value) -> Boxed<'_> {
     }
 }
 
+/// A JSON value that nobody else keeps.
+pub(super) fn owned<'v>(value: Value) -> Boxed<'v> {
+    match value {
+        Value::Null => null(),
+        Value::Bool(b) => Box::new(CelBool::from(b)),
+        Value::Number(n) => number(&n),
+        Value::String(s) => Box::new(CelString::from(s)),
+        Value::Array(items) => Box::new(CelList::from(items.into_iter().map(owned).collect::<Vec<_>>())),
+        Value::Object(map) => {
+            let entries = map.into_iter().map(|(key, value)| (CelMapKey::from(key), owned(value)));
+            Box::new(CelMap::from(entries.collect::<HashMap<CelMapKey<'v>, Boxed<'v>>>()))
+        }
+    }
+}
+
 /// A finding's attributes.
 pub(super) fn finding<'v>(finding: &'v Finding<'v>, now: Option<i64>) -> Boxed<'v> {
     Object::boxed(Source::Finding(finding, now))

@@ -6,6 +6,8 @@ mod call;
 mod load;
 mod node;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

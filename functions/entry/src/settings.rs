@@ -1,0 +1,106 @@
+//! Every setting, in one list: the reference in the documentation is made from it.
+
+use std::path::PathBuf;
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Name of the environment variable.
+    pub name: &'static str,
+    /// What it does, with its unit and default.
+    pub about: &'static str,
+}
+
+/// All of them. Anything else in the environment is read by the cloud SDKs themselves (`AWS_PROFILE`, `GOOGLE_APPLICATION_CREDENTIALS` …).
+pub const SETTINGS: &[Setting] = &[
+    Setting { name: "STANCH_DATA", about: "Data folder of the local store. Default: `stanch` below the user's data folder." },
+    Setting { name: "STANCH_RULES", about: "Folder with rule files (`*.yaml`). Default: the built-in rule that plans and writes nothing." },
+    Setting { name: "STANCH_FIXES", about: "Folder with fixes of your own, beside those that ship with stanch." },
+    Setting { name: "STANCH_PROTECTED", about: "YAML file with protected targets of your own, added to those that ship with stanch." },
+    Setting { name: "STANCH_CHANNELS", about: "YAML file with webhook channels: name, `url` and `secret_env` (the variable that holds the secret)." },
+    Setting { name: "STANCH_LOG", about: "Log filter, as `info` or `stanch_engine=debug`. Default: `warn` for the command line, `info` for servers." },
+    Setting { name: "STANCH_AZURE_CLIENT_ID", about: "Client id of the user-assigned managed identity. Without it and outside Azure: `az login`." },
+    Setting { name: "STANCH_AWS_ROLE", about: "Role assumed in each account, as `arn:aws:iam::{account}:role/stanch-remediation`. Default: the caller's own credentials, in the caller's own account only." },
+    Setting { name: "STANCH_AWS_EXTERNAL_ID", about: "External id sent when that role is assumed." },
+    Setting { name: "STANCH_AZURE_ENDPOINT", about: "Sends Azure calls to a server on this machine instead (tests only; loopback only)." },
+    Setting { name: "STANCH_AWS_ENDPOINT", about: "Sends AWS calls to a server on this machine instead (tests only; loopback only)." },
+    Setting { name: "STANCH_GCP_ENDPOINT", about: "Sends Google calls to a server on this machine instead (tests only; loopback only)." },
+];
+
+/// The settings of a process.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// `STANCH_DATA`.
+    pub data: Option<PathBuf>,
+    /// `STANCH_RULES`.
+    pub rules: Option<PathBuf>,
+    /// `STANCH_FIXES`.
+    pub fixes: Option<PathBuf>,
+    /// `STANCH_PROTECTED`.
+    pub protected: Option<PathBuf>,
+    /// `STANCH_CHANNELS`.
+    pub channels: Option<PathBuf>,
+    /// `STANCH_LOG`.
+    pub log: Option<String>,
+    /// `STANCH_AZURE_CLIENT_ID`.
+    pub azure_client_id: Option<String>,
+    /// Whether a managed identity is offered here (`IDENTITY_ENDPOINT`, set by the Functions host).
+    pub managed_identity: bool,
+    /// `STANCH_AWS_ROLE`.
+    pub aws_role: Option<String>,
+    /// `STANCH_AWS_EXTERNAL_ID`.
+    pub aws_external_id: Option<String>,
+    /// `STANCH_AZURE_ENDPOINT`.
+    pub azure_endpoint: Option<String>,
+    /// `STANCH_AWS_ENDPOINT`.
+    pub aws_endpoint: Option<String>,
+    /// `STANCH_GCP_ENDPOINT`.
+    pub gcp_endpoint: Option<String>,
+    /// The user, for the record (`USER`).
+    pub user: Option<String>,
+    /// The user's data folder (`XDG_DATA_HOME`, else `HOME/.local/share`).
+    pub user_data: Option<PathBuf>,
+    /// The port the Functions host wants (`FUNCTIONS_CUSTOMHANDLER_PORT`).
+    pub functions_port: Option<String>,
+}
+
+impl Settings {
+    /// Reads them from the environment. Empty counts as absent.
+    pub fn from_env() -> Self {
+        let path = |name| get(name).map(PathBuf::from);
+        let home = path("HOME").map(|h| h.join(".local/share"));
+        Settings {
+            data: path("STANCH_DATA"),
+            rules: path("STANCH_RULES"),
+            fixes: path("STANCH_FIXES"),
+            protected: path("STANCH_PROTECTED"),
+            channels: path("STANCH_CHANNELS"),
+            log: get("STANCH_LOG"),
+            azure_client_id: get("STANCH_AZURE_CLIENT_ID"),
+            managed_identity: get("IDENTITY_ENDPOINT").is_some(),
+            aws_role: get("STANCH_AWS_ROLE"),
+            aws_external_id: get("STANCH_AWS_EXTERNAL_ID"),
+            azure_endpoint: get("STANCH_AZURE_ENDPOINT"),
+            aws_endpoint: get("STANCH_AWS_ENDPOINT"),
+            gcp_endpoint: get("STANCH_GCP_ENDPOINT"),
+            user: get("USER").or_else(|| get("LOGNAME")),
+            user_data: path("XDG_DATA_HOME").or(home),
+            functions_port: get("FUNCTIONS_CUSTOMHANDLER_PORT"),
+        }
+    }
+
+    /// The data folder: as asked, else `stanch` below the user's data folder, else below the present one.
+    pub fn data_folder(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| self.user_data.clone().unwrap_or_default().join("stanch"))
+    }
+}
+
+/// A variable that a settings file names (`secret_env`).
+pub fn named(variable: &str) -> Option<String> {
+    get(variable)
+}
+
+fn get(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

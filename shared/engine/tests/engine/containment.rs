@@ -1,0 +1,71 @@
+//! Containment: only on the source's own word, with an end, and never released while the alert stands.
+
+use stanch_core::finding::Source;
+use stanch_core::state::State;
+
+use crate::subjects::subject;
+use crate::world::{World, now, turn_to, wait};
+
+const QUARANTINE: &str = "aws-ec2-quarantine-instance";
+
+#[test]
+fn an_alert_the_source_does_not_hold_contains_nothing() {
+    let world = World::new();
+    let finding = subject(QUARANTINE).finding();
+    let intake = wait(world.engine.ingest(vec![finding])).expect("taken in"); // the source was not given it
+    let id = intake[0].remediation.expect("a remediation");
+    world.rest(id);
+    let refused = world.load(id);
+    assert_eq!((refused.state, world.writes()), (State::Refused, 0), "{}", refused.note);
+    assert!(refused.note.contains("holds no such finding"), "{}", refused.note);
+}
+
+#[test]
+fn an_alert_about_another_resource_or_closed_at_the_source_contains_nothing() {
+    let world = World::new();
+    let finding = subject(QUARANTINE).finding();
+    let mut other = finding.clone();
+    other.resources[0].uid = "arn:aws:ec2:eu-west-1:111122223333:instance/i-0fedcba9876543210".into();
+    world.source.put(other);
+    let id = wait(world.engine.ingest(vec![finding.clone()])).expect("taken in")[0].remediation.expect("a remediation");
+    world.rest(id);
+    assert!(world.load(id).note.contains("another resource"), "{}", world.load(id).note);
+
+    let world = World::new();
+    world.source.put(finding.clone());
+    world.source.close(&finding.source_ref.id);
+    let id = wait(world.engine.ingest(vec![finding])).expect("taken in")[0].remediation.expect("a remediation");
+    world.rest(id);
+    assert!(world.load(id).note.contains("closed"), "{}", world.load(id).note);
+    assert_eq!(world.writes(), 0);
+}
+
+#[test]
+fn a_source_that_cannot_be_asked_never_contains_by_itself() {
+    let world = World::new();
+    let mut finding = subject(QUARANTINE).finding();
+    finding.source = Source::Ocsf;
+    let refused = world.open(&finding);
+    assert_eq!((refused.state, world.writes()), (State::Refused, 0), "{}", refused.note);
+}
+
+#[test]
+fn it_is_released_at_its_end_only_when_the_source_no_longer_reports_it() {
+    let world = World::new();
+    let finding = subject(QUARANTINE).finding();
+    let contained = world.open(&finding);
+    let State::Contained { until } = contained.state else { panic!("{}: {}", contained.state, contained.note) };
+    assert!(until > now());
+
+    turn_to(until);
+    world.rest(contained.id);
+    let kept = world.load(contained.id);
+    assert!(matches!(kept.state, State::Contained { .. }), "{}", kept.note);
+    assert!(kept.note.contains("still reports"), "{}", kept.note);
+
+    world.source.close(&finding.source_ref.id);
+    turn_to(now() + 5 * 3_600_000);
+    world.rest(contained.id);
+    let released = world.load(contained.id);
+    assert_eq!(released.state, State::RolledBack, "{}", released.note);
+}

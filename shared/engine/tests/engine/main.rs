@@ -1,0 +1,9 @@
+//! The engine over the sandbox: what users would notice.
+
+mod containment;
+mod every_fix;
+mod gates;
+mod intake;
+mod subjects;
+mod unknown;
+mod world;

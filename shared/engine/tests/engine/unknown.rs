@@ -1,0 +1,88 @@
+//! Writes whose outcome is unknown, throttling, and a process that dies between intent and result.
+
+use stanch_core::remediation::Outcome;
+use stanch_core::state::{Resolution, State};
+use stanch_sandbox::{Fault, FaultKind};
+
+use crate::subjects::{SUBJECTS, subject};
+use crate::world::{World, wait};
+
+const BUCKET: &str = "aws-s3-block-public-access";
+const FIXED: State = State::Resolved { how: Resolution::Fixed };
+const PUT: &str = "s3.PutPublicAccessBlock";
+
+#[test]
+fn a_write_that_landed_without_an_answer_is_found_by_reading_and_not_sent_again() {
+    let world = World::new();
+    world.sandbox.inject(Fault::once(FaultKind::TimeoutLanded, PUT));
+    let fixed = world.open(&subject(BUCKET).finding());
+    assert_eq!(fixed.state, FIXED, "{}", fixed.note);
+    assert_eq!(world.sandbox.writes().len(), 1, "sent once");
+    let result = fixed.fix.expect("a run").attempts[0].result.clone().expect("a result");
+    assert_eq!(result.outcome, Outcome::AppliedByObservation);
+}
+
+#[test]
+fn a_write_that_got_lost_is_sent_again_after_its_lease() {
+    let world = World::new();
+    world.sandbox.inject(Fault::once(FaultKind::TimeoutLost, PUT));
+    let fixed = world.open(&subject(BUCKET).finding());
+    assert_eq!(fixed.state, FIXED, "{}", fixed.note);
+    let run = fixed.fix.expect("a run");
+    let outcomes: Vec<Outcome> = run.attempts.iter().filter_map(|a| a.result.as_ref()).map(|r| r.outcome).collect();
+    assert_eq!(outcomes, [Outcome::NotApplied, Outcome::Applied]);
+    assert!(run.attempts[1].intended_at >= run.attempts[0].lease_until, "nobody touches it before the lease is over");
+}
+
+#[test]
+fn throttling_and_outages_are_waited_out() {
+    for kind in [FaultKind::Throttled { retry_after: 3 }, FaultKind::InternalError, FaultKind::Unavailable, FaultKind::Refused] {
+        let world = World::new();
+        world.sandbox.inject(Fault::times(kind, "s3.", 3));
+        let fixed = world.open(&subject(BUCKET).finding());
+        assert_eq!(fixed.state, FIXED, "{kind:?}: {}", fixed.note);
+        assert_eq!(world.writes(), 1, "{kind:?}");
+    }
+}
+
+#[test]
+fn an_outage_that_does_not_end_calls_a_person_and_writes_nothing() {
+    let world = World::new();
+    world.sandbox.inject(Fault::times(FaultKind::Unavailable, "s3.Get", 1_000));
+    let stuck = world.open(&subject(BUCKET).finding());
+    assert_eq!((stuck.state, world.writes()), (State::Stuck, 0), "{}", stuck.note);
+}
+
+/// Dying right after the intent was stored, for every change of every fix: the next process finds the truth by reading.
+#[test]
+fn dying_between_intent_and_result_ends_right_with_nothing_applied_twice() {
+    for subject in SUBJECTS {
+        for landed in [true, false] {
+            let world = World::new();
+            let kind = if landed { FaultKind::TimeoutLanded } else { FaultKind::TimeoutLost };
+            let probe = World::new();
+            let plan = {
+                let r = probe.open(&subject.finding());
+                r.fix.expect("a run").plan
+            };
+            for change in &plan.changes {
+                world.sandbox.inject(Fault::once(kind, change.request.name()));
+            }
+            let remediation = world.open(&subject.finding());
+            if remediation.state == State::AwaitingApproval {
+                wait(world.engine.approve(remediation.id, "test:ann", None)).expect("approved");
+                world.rest(remediation.id);
+            }
+            let end = world.load(remediation.id);
+            let applied = world.sandbox.writes().iter().filter(|w| w.response.as_ref().is_some_and(|r| r.fault.is_none())).count();
+            match end.state {
+                State::Resolved { how: Resolution::Fixed } | State::Contained { .. } => {
+                    assert_eq!(applied, plan.changes.len(), "{} landed={landed}: {:?}", subject.fix, end.note);
+                }
+                // A change that may not be repeated and cannot be read back needs a person; it must not have been repeated.
+                State::Stuck => assert!(applied <= plan.changes.len(), "{}: {}", subject.fix, end.note),
+                other => panic!("{} landed={landed}: {other} {}", subject.fix, end.note),
+            }
+        }
+    }
+}

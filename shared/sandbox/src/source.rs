@@ -1,0 +1,152 @@
+//! A simulated finding source: it holds the findings it was given and remembers what was written back.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingClass, FindingStatus, Millis, Source, SourceRef};
+use stanch_core::port::{BoxFuture, FindingSource, SourceAnswer, SourceError, WriteBack};
+
+/// One status written back: source, the finding's id at the source, status, note.
+pub type Written = (Source, String, WriteBack, String);
+
+/// A finding source in this process, for every [`Source`]. A clone is the same source.
+#[derive(Clone)]
+pub struct SandboxSource {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: fn() -> Millis,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    findings: BTreeMap<(Source, String), Finding<'static>>,
+    written: Vec<Written>,
+    unavailable: bool,
+}
+
+impl SandboxSource {
+    /// A source without findings. `clock` gives milliseconds since the epoch and dates what the source changes.
+    pub fn new(clock: fn() -> Millis) -> Self {
+        SandboxSource { shared: Arc::new(Shared { clock, inner: Mutex::default() }) }
+    }
+
+    /// Gives it a finding, over one with the same source and `source_ref.id`.
+    pub fn put(&self, finding: Finding<'static>) {
+        self.lock().findings.insert((finding.source, finding.source_ref.id.to_string()), finding);
+    }
+
+    /// Re-evaluates a finding as passed, as a source does some time after the fix. False when it holds no such finding.
+    pub fn close(&self, id: &str) -> bool {
+        self.change(id, |finding| {
+            finding.activity = Activity::Close;
+            finding.status = FindingStatus::Resolved;
+            if let Some(compliance) = &mut finding.compliance {
+                compliance.status = ComplianceStatus::Pass;
+            }
+        })
+    }
+
+    /// Re-evaluates a finding as failed again. False when it holds no such finding.
+    pub fn reopen(&self, id: &str) -> bool {
+        self.change(id, |finding| {
+            finding.activity = Activity::Update;
+            finding.status = FindingStatus::New;
+            if let Some(compliance) = &mut finding.compliance {
+                compliance.status = ComplianceStatus::Fail;
+            }
+        })
+    }
+
+    /// Forgets a finding: asking for it then gives [`SourceAnswer::Absent`]. False when it held no such finding.
+    pub fn remove(&self, id: &str) -> bool {
+        let mut inner = self.lock();
+        let before = inner.findings.len();
+        inner.findings.retain(|(_, held), _| held != id);
+        inner.findings.len() < before
+    }
+
+    /// Makes it answer (`true`) or fail every call with a [`SourceError`] that may be tried again (`false`).
+    pub fn set_available(&self, available: bool) {
+        self.lock().unavailable = !available;
+    }
+
+    /// Everything written back, oldest first, repeats included.
+    pub fn written(&self) -> Vec<Written> {
+        self.lock().written.clone()
+    }
+
+    fn change(&self, id: &str, change: impl Fn(&mut Finding<'static>)) -> bool {
+        let now = (self.shared.clock)();
+        let mut inner = self.lock();
+        let mut found = false;
+        for (_, finding) in inner.findings.iter_mut().filter(|((_, held), _)| held == id) {
+            change(finding);
+            finding.modified = Some(now);
+            found = true;
+        }
+        found
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, source: Source, id: &str) -> Result<SourceAnswer, SourceError> {
+        let inner = self.lock();
+        inner.check("fetch", source, id)?;
+        let found = inner.findings.get(&(source, id.to_owned()));
+        Ok(found.map_or(SourceAnswer::Absent, |finding| SourceAnswer::Found(Box::new(finding.clone()))))
+    }
+
+    fn take(&self, source: Source, id: &str, status: WriteBack, note: &str) -> Result<(), SourceError> {
+        let now = (self.shared.clock)();
+        let mut inner = self.lock();
+        inner.check("update", source, id)?;
+        let key = (source, id.to_owned());
+        let Some(finding) = inner.findings.get_mut(&key) else {
+            return Err(error("update", source, id, "there is no such finding", false));
+        };
+        finding.status = mark(finding.class, status);
+        finding.modified = Some(now);
+        inner.written.push((source, key.1, status, note.to_owned()));
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn check(&self, action: &'static str, source: Source, id: &str) -> Result<(), SourceError> {
+        if self.unavailable { Err(error(action, source, id, "the source is unavailable", true)) } else { Ok(()) }
+    }
+}
+
+impl FindingSource for SandboxSource {
+    fn fetch<'a>(&'a self, source: Source, reference: &'a SourceRef<'a>) -> BoxFuture<'a, Result<SourceAnswer, SourceError>> {
+        Box::pin(async move { self.answer(source, &reference.id) })
+    }
+
+    fn write_back<'a>(
+        &'a self,
+        source: Source,
+        reference: &'a SourceRef<'a>,
+        status: WriteBack,
+        note: &'a str,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async move { self.take(source, &reference.id, status, note) })
+    }
+}
+
+/// An alert is resolved by saying so. A posture finding closes only when the source has looked again ([`SandboxSource::close`]).
+fn mark(class: FindingClass, status: WriteBack) -> FindingStatus {
+    match (status, class) {
+        (WriteBack::Fixed, FindingClass::Detection) => FindingStatus::Resolved,
+        (WriteBack::InProgress | WriteBack::Fixed, _) => FindingStatus::InProgress,
+        (WriteBack::Reopened, _) => FindingStatus::New,
+    }
+}
+
+fn error(action: &'static str, source: Source, id: &str, reason: &str, retry: bool) -> SourceError {
+    SourceError { action, finding: id.to_owned(), source_name: source, reason: reason.to_owned(), retry }
+}
