@@ -4,7 +4,7 @@
 //
 // SPECS holds `specification/` and `index.csv`; WORK is a folder for a copy; RECORDS has one exchange per line:
 // {method, url, headers, body, status, response_headers, response}. VERDICTS gets one line per exchange:
-// {line, operation, label, code, faults}, where no faults means that the validator was positively content.
+// {line, operation, label, codes, faults}, where no faults means that the validator was positively content.
 "use strict";
 
 const fs = require("fs");
@@ -58,11 +58,11 @@ async function judge(validator, index, exchange) {
     );
     faults.push(...complaints("answer", answer));
   }
-  const known = info.operationId && info.operationId !== "_OPERATION_NOT_FOUND_";
+  const known = info.operationId && info.operationId !== "unknownOperationId";
   return {
     operation: known ? `${info.operationId} ${info.apiVersion}` : `${method} ${url}`,
     label: known ? label(index, info) : "",
-    code: firstCode(request),
+    codes: codes(request),
     faults,
   };
 }
@@ -75,10 +75,8 @@ function complaints(side, verdict) {
   return found.length ? found : [`${side}: the validator gave no verdict`];
 }
 
-function firstCode(verdict) {
-  if (verdict.isSuccessful === true) return "pass";
-  const first = (verdict.errors || [])[0] || verdict.runtimeException;
-  return first ? first.code : "no verdict";
+function codes(verdict) {
+  return [...(verdict.errors || []), verdict.runtimeException].filter(Boolean).map((e) => e.code);
 }
 
 function label(index, info) {

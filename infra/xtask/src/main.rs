@@ -1,2 +1,63 @@
-//! xtask.
-fn main() {}
+//! The task runner: `cargo xtask <command>`. One program for tests, checks, generated files and measurements.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
+
+mod bench;
+mod fault;
+mod r#gen;
+mod install;
+mod library;
+mod repo;
+mod servers;
+mod specs;
+mod stages;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use fault::Fault;
+use repo::Repo;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test [-- ARGS]         install the counterparties, run every test, judge what the tests sent to the clouds;
+                         ARGS go to `cargo test` and replace `--workspace`
+  tidy                   who may know whom, folders, files, words, and whether generated files are fresh
+  gen [--check]          write (or only compare) the generated files
+  specs [--selftest] [--write-evidence]
+                         judge the exchanges the last test run recorded; or prove the judges themselves
+  bench [--profile NAME] start-up time, memory and sizes of the programs, ready for the README
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match run(&args) {
+        Ok(code) => code,
+        Err(fault) => {
+            eprintln!("error: {}", fault.chain());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[&str]) -> Result<ExitCode, Fault> {
+    let repo = Repo::find()?;
+    match args {
+        ["test"] => test::run(&repo, &[]),
+        ["test", "--", cargo @ ..] => test::run(&repo, cargo),
+        ["tidy"] => tidy::run(&repo).map(|()| ExitCode::SUCCESS),
+        ["gen"] => r#gen::run(&repo, r#gen::Mode::Write).map(|()| ExitCode::SUCCESS),
+        ["gen", "--check"] => r#gen::run(&repo, r#gen::Mode::Check).map(|()| ExitCode::SUCCESS),
+        ["specs", flags @ ..] => specs::run(&repo, flags).map(|()| ExitCode::SUCCESS),
+        ["bench"] => bench::run(&repo, "release").map(|()| ExitCode::SUCCESS),
+        ["bench", "--profile", profile] => bench::run(&repo, profile).map(|()| ExitCode::SUCCESS),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => Err(Fault::Usage(format!("cannot read `cargo xtask {}`\n\n{USAGE}", args.join(" ")))),
+    }
+}

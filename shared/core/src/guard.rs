@@ -187,30 +187,30 @@ fn collect(value: Value, texts: &mut Vec<String>) {
 
 /// `*` matches any run of characters; case is ignored. Linear in the product of the lengths, never exponential.
 pub fn glob(pattern: &str, text: &str) -> bool {
-    let (p, t): (Vec<char>, Vec<char>) = (pattern.to_lowercase().chars().collect(), text.to_lowercase().chars().collect());
-    let (mut i, mut j, mut star, mut mark) = (0, 0, None, 0);
-    while j < t.len() {
-        match p.get(i) {
+    let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
+    let text: Vec<char> = text.to_lowercase().chars().collect();
+    let (mut at, mut read) = (0, 0);
+    // The last star, and how much of the text it has swallowed.
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(letter) = text.get(read) {
+        match pattern.get(at) {
             Some('*') => {
-                star = Some(i);
-                mark = j;
-                i += 1;
+                star = Some((at, read));
+                at += 1;
             }
-            Some(c) if t.get(j) == Some(c) => {
-                i += 1;
-                j += 1;
+            Some(wanted) if wanted == letter => {
+                at += 1;
+                read += 1;
             }
-            _ => match star {
-                Some(at) => {
-                    i = at + 1;
-                    mark += 1;
-                    j = mark;
-                }
-                None => return false,
-            },
+            _ => {
+                let Some((place, swallowed)) = star else { return false };
+                star = Some((place, swallowed + 1));
+                at = place + 1;
+                read = swallowed + 1;
+            }
         }
     }
-    p.iter().skip(i).all(|c| *c == '*')
+    pattern.iter().skip(at).all(|c| *c == '*')
 }
 
 #[cfg(test)]

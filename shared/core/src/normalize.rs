@@ -109,6 +109,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The fields of an object inside this one; none when it is no object.
+    #[must_use]
     pub fn object(&self, name: &str) -> Fields<'a> {
         self.get(name).and_then(|raw| Fields::read(raw).ok()).unwrap_or_default()
     }

@@ -155,8 +155,10 @@ pub enum Outcome {
     AppliedByObservation,
     /// The provider refused it; nothing changed.
     Refused,
-    /// It certainly was not sent, or a fresh read shows the state as before.
+    /// It certainly was not sent, or the provider took nothing of it.
     NotApplied,
+    /// No answer came, and a fresh read after the settle time shows the state as before.
+    NotSeen,
 }
 
 impl Outcome {

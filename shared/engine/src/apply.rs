@@ -64,6 +64,11 @@ impl Engine {
     /// The state must be the one that was planned on. Before the first write of a fix everything is planned again and the
     /// hashes compared; later, and for an undo, the values this plan speaks about are compared.
     async fn refuse_if_moved(&self, case: &mut Case, run: &Run, index: usize, snapshot: &Snapshot) -> Result<Option<Next>, EngineError> {
+        // A send that a first read did not show may still show at the next: then it was ours.
+        if seen_late(run, index) && run.plan.is_after(index, snapshot) {
+            push_result(&mut case.remediation, index, 0, settled(self.now(), Outcome::AppliedByObservation));
+            return case.commit(self, Next::Now).await.map(Some);
+        }
         let untouched = (0..run.plan.changes.len()).all(|i| !run.is_applied(i));
         if run.plan.kind == PlanKind::Fix && untouched {
             let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
@@ -106,13 +111,10 @@ impl Engine {
 
     /// The kill switch and the caps, before every write. What cannot be read means no.
     async fn hold_the_pen(&self, case: &mut Case, run: &Run) -> Result<Option<Next>, EngineError> {
-        match self.ports.store.writes_allowed().await {
-            Ok(true) => {}
-            Ok(false) | Err(_) => {
-                case.remediation.note = "the kill switch is on or cannot be read: waiting, nothing is written".into();
-                let at = self.now() + 60_000;
-                return case.commit(self, Next::At(at)).await.map(Some);
-            }
+        if !matches!(self.ports.store.writes_allowed().await, Ok(true)) {
+            case.remediation.note = "the kill switch is on or cannot be read: waiting, nothing is written".into();
+            let at = self.now() + 60_000;
+            return case.commit(self, Next::At(at)).await.map(Some);
         }
         if run.reserved || run.plan.kind != PlanKind::Fix {
             return Ok(None);
@@ -245,6 +247,12 @@ impl Engine {
         }
         let now = self.now();
         let Some(change) = run.plan.changes.get(index) else { return Ok(Next::Idle) };
+        let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
+        if !fix.is_settled(&target, &run.plan.params, snapshot)? && case.remediation.tries < crate::MAX_TRIES {
+            case.remediation.tries += 1;
+            let at = now + Engine::back_off(case.remediation.tries);
+            return case.commit(self, Next::At(at)).await;
+        }
         if !change.sets.is_empty() && run.plan.is_after(index, snapshot) && change.gives.is_empty() {
             let message = format!("change {} took effect, as a fresh read shows: {}", index + 1, change.title);
             case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Success, "Applied by observation", message));
@@ -254,7 +262,7 @@ impl Engine {
         if run.plan.is_before(index, snapshot) && change.repeat != Repeat::Never {
             let message = format!("change {} did not take effect, as a fresh read shows", index + 1);
             case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Other, "Not applied", message));
-            set_result(&mut case.remediation, index, settled(now, Outcome::NotApplied));
+            set_result(&mut case.remediation, index, settled(now, Outcome::NotSeen));
             return case.commit(self, Next::Now).await;
         }
         let why = format!("change {} was sent, no answer came, and a fresh read does not tell whether it took effect", index + 1);
@@ -358,6 +366,11 @@ fn set_result(remediation: &mut Remediation, index: usize, result: AttemptResult
     {
         attempt.result = Some(result);
     }
+}
+
+/// Whether the latest word on a change is that a read did not show it.
+fn seen_late(run: &Run, index: usize) -> bool {
+    run.attempt(index).and_then(|a| a.result.as_ref()).is_some_and(|r| r.outcome == Outcome::NotSeen)
 }
 
 /// A result without a send: number 0 says so.

@@ -53,10 +53,9 @@ impl EngineError {
     pub fn kind(&self) -> Kind {
         match self {
             EngineError::Store(StoreError::Unreadable { .. }) => Kind::Broken,
-            EngineError::Store(_) => Kind::Retry,
+            EngineError::Store(_) | EngineError::Plan { error: PlanError::Read { status: 408 | 429 | 500..=599, .. } } => Kind::Retry,
             EngineError::Api(e) => e.kind(),
             EngineError::Source(e) if e.retry => Kind::Retry,
-            EngineError::Plan { error: PlanError::Read { status: 408 | 429 | 500..=599, .. } } => Kind::Retry,
             EngineError::Refused(_) | EngineError::Illegal(_) => Kind::Refuse,
             _ => Kind::Broken,
         }

@@ -139,93 +139,123 @@ impl Engine {
         received: Millis,
     ) -> Result<Taken, EngineError> {
         let mut case = Case::load(self, id).await?;
-        let stamp = finding.modified.or(finding.last_seen).or(finding.time);
-        let known = case.remediation.reporters.iter().position(|r| r.source == finding.source && r.uid == finding.uid);
-        if let Some(reporter) = known.and_then(|at| case.remediation.reporters.get(at))
-            && let (Some(then), Some(now)) = (reporter.modified, stamp)
-            && now < then
-        {
-            return Ok(Taken::Known); // a late delivery of an older word
-        }
-        // The row of a deleted finding says nothing about the resource.
-        let open = if finding.status == FindingStatus::Deleted { None } else { Some(finding.is_open()) };
-        let changed = match known.and_then(|at| case.remediation.reporters.get_mut(at)) {
-            Some(reporter) => {
-                let changed = open.is_some_and(|o| o != reporter.open) || reporter.modified != stamp;
-                reporter.last_received = received;
-                reporter.modified = stamp.or(reporter.modified);
-                reporter.open = open.unwrap_or(reporter.open);
-                changed
-            }
-            None => {
-                case.remediation.reporters.push(reporter(finding, received));
-                true
-            }
-        };
-        let all_closed = case.remediation.reporters.iter().all(|r| !r.open);
-        let proven = case.remediation.times.verified;
-        match (case.state(), open) {
-            (State::Resolved { how }, Some(true)) if how != Resolution::ByOthers && !newer(stamp, proven) => {}
-            (State::Resolved { .. } | State::StillReported, Some(true)) if changed => {
-                case.remediation.recurrences += 1;
-                case.remediation.finding = finding.clone();
-                let closed = case.remediation.times.closed.take();
-                case.remediation.decision = Some(decide(&self.rules, finding, &case.remediation.resource, received));
+        let Some(heard) = hear(&mut case.remediation, finding, received) else { return Ok(Taken::Known) };
+        let closed_at = heard.stamp.unwrap_or(received);
+        match (case.state(), heard.open) {
+            (State::Resolved { .. } | State::StillReported, Some(true)) if heard.changed && self.is_news(&case.remediation, &heard) => {
                 case.body(digest.to_owned(), raw.to_owned());
-                case.advance(Event::Recurred, "reported again after it was resolved")?;
-                let message = format!("reported again; recurrence {} (closed before: {})", case.remediation.recurrences, closed.is_some());
-                case.record(self, None, Entry::new(ActivityStatus::Other, "Recurred", message));
-                case.commit(self, Next::Now).await?;
-                return Ok(Taken::Recurred);
+                return self.recurred(&mut case, finding, received).await;
             }
-            (State::Resolved { .. }, Some(false)) if all_closed && case.remediation.times.closed.is_none() => {
-                case.remediation.times.closed = Some(stamp.unwrap_or(received));
+            (State::Resolved { .. }, Some(false)) if heard.all_closed && case.remediation.times.closed.is_none() => {
+                case.remediation.times.closed = Some(closed_at);
                 case.record(self, None, Entry::new(ActivityStatus::Success, "Closed", "the source closed its finding"));
-                case.commit(self, Next::Idle).await?;
-                return Ok(Taken::Closed);
             }
-            (State::StillReported, Some(false)) if all_closed => {
+            (State::StillReported, Some(false)) if heard.all_closed => {
                 case.advance(Event::SourceAgrees, "the source closed its finding")?;
-                case.remediation.times.closed = Some(stamp.unwrap_or(received));
-                case.commit(self, Next::Idle).await?;
-                return Ok(Taken::Closed);
+                case.remediation.times.closed = Some(closed_at);
             }
-            (State::Applying | State::Verifying | State::Undoing | State::Contained { .. } | State::RolledBack | State::Stuck, _) => {}
-            (State::Resolved { .. } | State::StillReported, _) => {}
-            (_, Some(false)) if all_closed => {
-                case.advance(Event::ClosedAtSource, "the source closed the finding before stanch acted")?;
-                case.remediation.times.closed = Some(stamp.unwrap_or(received));
-                case.record(self, None, Entry::new(ActivityStatus::Other, "Closed", "the source closed the finding before stanch acted"));
-                case.commit(self, Next::Idle).await?;
-                return Ok(Taken::Closed);
+            (state, Some(false)) if heard.all_closed && waits(state) => {
+                let why = "the source closed the finding before stanch acted";
+                case.advance(Event::ClosedAtSource, why)?;
+                case.remediation.times.closed = Some(closed_at);
+                case.record(self, None, Entry::new(ActivityStatus::Other, "Closed", why));
             }
-            (State::Open, Some(true)) => {
-                case.remediation.finding = finding.clone();
+            (state, _) => {
+                if state == State::Open && heard.open == Some(true) {
+                    case.remediation.finding = finding.clone();
+                }
+                if heard.changed {
+                    let next = next_look(&case.remediation);
+                    case.commit(self, next).await?;
+                }
+                return Ok(Taken::Known);
             }
-            _ => {}
         }
-        if changed {
-            let next = if case.state() == State::Open && case.remediation.decision.as_ref().is_some_and(|d| d.mode != Mode::Record) {
-                Next::Now
-            } else {
-                self.keep_due(&case)
-            };
-            case.commit(self, next).await?;
-        }
-        Ok(Taken::Known)
+        case.commit(self, Next::Idle).await?;
+        Ok(Taken::Closed)
     }
 
-    /// A report must not disturb when a moving remediation is looked at next.
-    fn keep_due(&self, case: &Case) -> Next {
-        match case.state() {
-            State::Contained { until } | State::Deferred { until } => Next::At(until),
-            state if state.is_moving() => Next::Now,
-            _ => Next::Idle,
-        }
+    /// The fault is back: decided and planned afresh, and counted.
+    async fn recurred(&self, case: &mut Case, finding: &Finding<'static>, received: Millis) -> Result<Taken, EngineError> {
+        case.remediation.recurrences += 1;
+        case.remediation.finding = finding.clone();
+        case.remediation.times.closed = None;
+        case.remediation.decision = Some(decide(&self.rules, finding, &case.remediation.resource, received));
+        case.advance(Event::Recurred, "reported again after it was resolved")?;
+        let message = format!("reported again after it was resolved; recurrence {}", case.remediation.recurrences);
+        case.record(self, None, Entry::new(ActivityStatus::Other, "Recurred", message));
+        case.commit(self, Next::Now).await?;
+        Ok(Taken::Recurred)
+    }
+
+    /// Whether a report of a resolved fault is newer than our own proof. A heartbeat, or the echo of our own write-back, is not.
+    fn is_news(&self, remediation: &Remediation, heard: &Heard) -> bool {
+        let by_others = remediation.state == State::Resolved { how: Resolution::ByOthers };
+        by_others || newer(heard.stamp, remediation.times.verified)
     }
 }
 
-/// Whether the source's word is newer than our own proof. A heartbeat or the echo of our own write-back is not.
+/// What a report added to what was known.
+struct Heard {
+    /// Whether the source says the fault stands; `None` when it says nothing about it (a deleted row).
+    open: Option<bool>,
+    /// The source's own time of its word.
+    stamp: Option<Millis>,
+    /// Whether anything is new.
+    changed: bool,
+    /// Whether every source has closed its finding.
+    all_closed: bool,
+}
+
+/// Adds a report to the case. `None`: a late delivery of an older word.
+fn hear(remediation: &mut Remediation, finding: &Finding<'static>, received: Millis) -> Option<Heard> {
+    let stamp = finding.modified.or(finding.last_seen).or(finding.time);
+    let open = (finding.status != FindingStatus::Deleted).then(|| finding.is_open());
+    let known = remediation.reporters.iter_mut().find(|r| r.source == finding.source && r.uid == finding.uid);
+    let changed = if let Some(known) = known {
+        if let (Some(then), Some(now)) = (known.modified, stamp)
+            && now < then
+        {
+            return None;
+        }
+        let changed = open.is_some_and(|o| o != known.open) || known.modified != stamp;
+        known.last_received = received;
+        known.modified = stamp.or(known.modified);
+        known.open = open.unwrap_or(known.open);
+        changed
+    } else {
+        remediation.reporters.push(reporter(finding, received));
+        true
+    };
+    Some(Heard { open, stamp, changed, all_closed: remediation.reporters.iter().all(|r| !r.open) })
+}
+
+/// Whether the case has written nothing and waits: a finding that its source closes ends it.
+fn waits(state: State) -> bool {
+    !matches!(
+        state,
+        State::Applying
+            | State::Verifying
+            | State::Undoing
+            | State::Contained { .. }
+            | State::RolledBack
+            | State::Stuck
+            | State::Resolved { .. }
+            | State::StillReported
+    )
+}
+
+/// A report must not disturb when a moving remediation is looked at next.
+fn next_look(remediation: &Remediation) -> Next {
+    match remediation.state {
+        State::Contained { until } | State::Deferred { until } => Next::At(until),
+        State::Open if remediation.decision.as_ref().is_some_and(|d| d.mode != Mode::Record) => Next::Now,
+        state if state.is_moving() => Next::Now,
+        _ => Next::Idle,
+    }
+}
+
+/// Whether a word is newer than a proof.
 fn newer(stamp: Option<Millis>, proven: Option<Millis>) -> bool {
     match (stamp, proven) {
         (Some(stamp), Some(proven)) => stamp > proven,

@@ -110,7 +110,7 @@ fn code(status: u16, request: &ApiRequest) -> &'static str {
     };
     match (request.cloud, status, service) {
         (Cloud::Azure, 429, _) => "TooManyRequests",
-        (Cloud::Azure, 503, _) | (Cloud::Aws, 503, _) => "ServiceUnavailable",
+        (Cloud::Azure | Cloud::Aws, 503, _) => "ServiceUnavailable",
         (Cloud::Azure, 409, _) => "Conflict",
         (Cloud::Azure, 403, _) => "AuthorizationFailed",
         (Cloud::Azure, ..) => "InternalServerError",

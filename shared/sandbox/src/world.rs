@@ -35,7 +35,7 @@ struct Pending {
 /// A long-running operation on a resource.
 #[derive(Clone)]
 pub(crate) struct Operation {
-    pub(crate) cloud: Cloud,
+    /// The resource's id.
     pub(crate) target: String,
     /// What a poll shows besides the status.
     pub(crate) body: Value,
@@ -123,7 +123,11 @@ impl World {
     /// Visible values of one cloud whose canonical id starts with `prefix`, by id.
     pub(crate) fn list(&self, cloud: Cloud, prefix: &str) -> Vec<(String, &Value)> {
         let starts = |id: &ResourceUid| id.as_str().starts_with(prefix);
-        self.resources.iter().filter(|((c, id), _)| *c == cloud && starts(id)).map(|((_, id), r)| (id.as_str().to_owned(), &r.value)).collect()
+        self.resources
+            .iter()
+            .filter(|((c, id), _)| *c == cloud && starts(id))
+            .map(|((_, id), r)| (id.as_str().to_owned(), &r.value))
+            .collect()
     }
 
     /// The next number of this sandbox: for ids, etags and the like.

@@ -95,7 +95,9 @@ fn cidr_is_world<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Ex
 fn json<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let arg = args.first().ok_or_else(ExecutionError::missing_argument_or_target)?;
     let Some(text) = arg.downcast_ref::<CelString>() else { return Ok(CowVal::Owned(null())) };
-    serde_json::from_str(text.inner()).map(|value| CowVal::Owned(owned(value))).map_err(|_| ExecutionError::function_error("json", "the text is no JSON"))
+    serde_json::from_str(text.inner())
+        .map(|value| CowVal::Owned(owned(value)))
+        .map_err(|_| ExecutionError::function_error("json", "the text is no JSON"))
 }
 
 /// The first list's elements that equal none of the second's, in order.

@@ -85,7 +85,7 @@ impl Fix {
     pub fn read(&self, index: usize, target: &Target, params: &Map<String, Value>, snapshot: &Snapshot) -> Result<ApiRequest, PlanError> {
         let step = self.observe.get(index).ok_or(PlanError::NoSuchRead)?;
         let params = Value::Object(params.clone());
-        let scope = self.scope(target, &params, &snapshot.values);
+        let scope = Fix::scope(target, &params, &snapshot.values);
         let (request, late) = step.call.eval(target, &scope).map_err(|e| self.error(&format!("observe `{}`", step.name), e))?;
         if late.is_empty() { Ok(request) } else { Err(PlanError::LateRead { fix: self.name.clone(), read: step.name.clone() }) }
     }
@@ -166,11 +166,11 @@ impl Fix {
     ) -> Result<bool, PlanError> {
         let Some(expr) = expr else { return Ok(true) };
         let params = Value::Object(params.clone());
-        expr.test(&self.scope(target, &params, &snapshot.values)).map_err(|e| self.error(what, e))
+        expr.test(&Fix::scope(target, &params, &snapshot.values)).map_err(|e| self.error(what, e))
     }
 
     /// The variables of an evaluation: `resource`, `param` and what was observed.
-    pub(crate) fn scope<'v>(&self, target: &'v Target, params: &'v Value, values: &'v Map<String, Value>) -> Scope<'v> {
+    pub(crate) fn scope<'v>(target: &'v Target, params: &'v Value, values: &'v Map<String, Value>) -> Scope<'v> {
         let mut scope = Scope::new().json("resource", &target.value).json("param", params);
         for (name, value) in values {
             scope = scope.json(name, value);
@@ -179,7 +179,7 @@ impl Fix {
     }
 
     pub(crate) fn error(&self, part: &str, source: ExprError) -> PlanError {
-        PlanError::Expression { fix: self.name.clone(), part: part.to_owned(), source }
+        PlanError::Expression { fix: self.name.clone(), part: part.to_owned(), source: Box::new(source) }
     }
 
     /// The host of Azure Resource Manager unless the call names one.

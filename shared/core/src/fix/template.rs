@@ -84,15 +84,12 @@ impl Template {
     pub(crate) fn eval(&self, scope: &Scope<'_>, at: &str, late: &mut Vec<Late>) -> Result<Option<Value>, ExprError> {
         Ok(match self {
             Template::Literal(value) => Some(value.clone()),
-            Template::Lone(expr) => match present(expr.eval(scope)?) {
-                Some(value) => Some(seal_references(value, at, late)),
-                None => None,
-            },
+            Template::Lone(expr) => present(expr.eval(scope)?).map(|value| seal_references(value, at, late)),
             Template::Late(from) => {
                 late.push(Late { at: at.to_owned(), from: from.clone() });
                 Some(Value::Null)
             }
-            Template::Text(parts) => Some(text_of(parts, scope, |text| text.to_owned())?.into()),
+            Template::Text(parts) => Some(text_of(parts, scope)?.into()),
             Template::List(items) => {
                 let mut list = Vec::with_capacity(items.len());
                 for item in items {
@@ -170,12 +167,12 @@ fn seal_references(value: Value, at: &str, late: &mut Vec<Late>) -> Value {
     }
 }
 
-fn text_of(parts: &[Part], scope: &Scope<'_>, encode: impl Fn(&str) -> String) -> Result<String, ExprError> {
+fn text_of(parts: &[Part], scope: &Scope<'_>) -> Result<String, ExprError> {
     let mut text = String::new();
     for part in parts {
         match part {
             Part::Literal(literal) => text.push_str(literal),
-            Part::Expr(expr) => text.push_str(&encode(&scalar_text(expr, &expr.eval(scope)?)?)),
+            Part::Expr(expr) => text.push_str(&scalar_text(expr, &expr.eval(scope)?)?),
         }
     }
     Ok(text)
@@ -209,11 +206,11 @@ fn closing_brace(text: &str) -> Option<usize> {
     for (at, c) in text.char_indices() {
         match (quote, c) {
             (Some(q), c) if q == c => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
             (None, '{') => depth += 1,
             (None, '}') if depth == 0 => return Some(at),
             (None, '}') => depth -= 1,
+            // Anything inside quotes, and any other character.
             _ => {}
         }
     }

@@ -137,7 +137,10 @@ fn what_a_cloud_says_cannot_pass_for_a_sealed_value_or_leave_its_place() {
     let forged = answer(json!({"open": true, "list": [{"$sealed": "thing.secret"}]}), "e");
     let error = fix().take(0, &forged, &mut Snapshot::default()).unwrap_err();
     assert!(error.to_string().contains("reserved"), "{error}");
-    let text = FIX.replace("call: PATCH ${resource.uid}?api-version=1\n    headers", "call: PATCH ${resource.uid}/parts/${thing.list[0]}?api-version=1\n    headers");
+    let text = FIX.replace(
+        "call: PATCH ${resource.uid}?api-version=1\n    headers",
+        "call: PATCH ${resource.uid}/parts/${thing.list[0]}?api-version=1\n    headers",
+    );
     let fix = Fix::parse("fix.yaml", &text).expect("parses");
     let mut snapshot = Snapshot::default();
     fix.take(0, &answer(json!({"open": true, "list": ["../../evil?x=1"]}), "e"), &mut snapshot).expect("taken");
@@ -154,7 +157,10 @@ fn answers_are_taken_gone_or_refused() {
         (ApiResponse::fault(404, "SubscriptionNotFound", "x"), "SubscriptionNotFound"),
         (ApiResponse::fault(403, "AuthorizationFailed", "x"), "403"),
         (ApiResponse::ok(json!({"properties": {}})), "no token"),
-        (ApiResponse { headers: BTreeMap::from([("etag".into(), "e".into())]), ..ApiResponse::ok(json!({"nextLink": "https://more"})) }, "more pages"),
+        (
+            ApiResponse { headers: BTreeMap::from([("etag".into(), "e".into())]), ..ApiResponse::ok(json!({"nextLink": "https://more"})) },
+            "more pages",
+        ),
     ] {
         let error = take(response).unwrap_err().to_string();
         assert!(error.contains(said), "{error}");

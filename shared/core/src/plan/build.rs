@@ -21,7 +21,7 @@ pub enum Outcome {
 /// Plans a fix on what was observed.
 pub fn plan(fix: &Fix, target: &Target, params: &Map<String, Value>, snapshot: &Snapshot) -> Result<Outcome, PlanError> {
     let param = Value::Object(params.clone());
-    let fault = fix.when.test(&fix.scope(target, &param, &snapshot.values)).map_err(|e| fix.error("when", e))?;
+    let fault = fix.when.test(&Fix::scope(target, &param, &snapshot.values)).map_err(|e| fix.error("when", e))?;
     if !fault {
         return Ok(Outcome::Compliant);
     }
@@ -119,7 +119,7 @@ struct Builder<'b> {
 impl Builder<'_> {
     fn spec(&mut self, spec: &ChangeSpec) -> Result<(), PlanError> {
         let Some(for_each) = &spec.for_each else { return self.change(spec, None) };
-        let list = for_each.eval(&self.fix.scope(self.target, self.param, &self.values)).map_err(|e| self.error(e))?;
+        let list = for_each.eval(&Fix::scope(self.target, self.param, &self.values)).map_err(|e| self.error(e))?;
         match list {
             Value::Array(items) => items.iter().try_for_each(|item| self.change(spec, Some(item))),
             Value::Null => Ok(()),
@@ -129,7 +129,7 @@ impl Builder<'_> {
 
     fn change(&mut self, spec: &ChangeSpec, item: Option<&Value>) -> Result<(), PlanError> {
         let values = self.values.clone();
-        let mut scope = self.fix.scope(self.target, self.param, &values);
+        let mut scope = Fix::scope(self.target, self.param, &values);
         if let Some(item) = item {
             scope = scope.json("item", item);
         }

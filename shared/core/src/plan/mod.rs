@@ -214,7 +214,7 @@ pub enum PlanError {
         /// Which part.
         part: String,
         /// Why.
-        source: ExprError,
+        source: Box<ExprError>,
     },
     /// A read was refused.
     #[error("fix `{fix}`: observe `{read}` answered {status} {code}: {message}")]

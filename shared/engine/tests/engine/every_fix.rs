@@ -124,7 +124,13 @@ fn a_failure_after_any_change_puts_back_what_was_done() {
             let run = failed.run().expect("a run");
             if failing > 0 {
                 let left = run.left.as_ref().expect("what the rollback left");
-                assert_eq!(run.plan.projection(left), failed.fix.as_ref().expect("a fix").plan.observed, "{} change {}", subject.fix, failing + 1);
+                assert_eq!(
+                    run.plan.projection(left),
+                    failed.fix.as_ref().expect("a fix").plan.observed,
+                    "{} change {}",
+                    subject.fix,
+                    failing + 1
+                );
             }
         }
     }
@@ -157,7 +163,8 @@ fn somebody_elses_change_after_the_fix_stops_the_undo() {
 fn a_gone_resource_and_a_compliant_one_cost_no_write() {
     for subject in SUBJECTS {
         let world = World::new();
-        if world.sandbox.delete(subject.cloud, subject.uid).is_ok() {
+        // An account is never gone; without its settings it has the defaults.
+        if subject.kind != "AwsAccount" && world.sandbox.delete(subject.cloud, subject.uid).is_ok() {
             let gone = world.open(&subject.finding());
             if gone.state != (State::Resolved { how: Resolution::Compliant }) {
                 assert_eq!(gone.state, State::Resolved { how: Resolution::Gone }, "{}: {}", subject.fix, gone.note);

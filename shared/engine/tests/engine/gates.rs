@@ -1,9 +1,9 @@
 //! Gates: what stops a write, and that nothing passes them by.
 
+use stanch_core::cloud::Cloud;
 use stanch_core::port::Store;
 use stanch_core::remediation::ApprovalKind;
 use stanch_core::state::{Resolution, State};
-use stanch_core::cloud::Cloud;
 
 use crate::subjects::subject;
 use crate::world::{World, now, turn_to, wait};
@@ -101,7 +101,8 @@ fn a_cap_lets_so_many_through_an_hour_and_no_more() {
 fn auto_wants_evidence_of_a_run_unless_the_rule_names_the_fix() {
     let rules = "rule: all\nmode: auto\nscope: ['*']\ndo:\n  - fix: recommended\n";
     let world = World::with_rules(rules);
-    let unproven = stanch_library::Library::builtin().expect("library").all().flatten().find(|f| !f.evidence.is_run()).map(|f| f.name.clone());
+    let unproven =
+        stanch_library::Library::builtin().expect("library").all().flatten().find(|f| !f.evidence.is_run()).map(|f| f.name.clone());
     let Some(name) = unproven else { return };
     let asked = world.open(&subject(&name).finding());
     assert_eq!((asked.state, world.writes()), (State::AwaitingApproval, 0), "{}", asked.note);

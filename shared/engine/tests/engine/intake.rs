@@ -70,7 +70,12 @@ fn a_fault_that_comes_back_reopens_its_remediation_and_is_counted() {
     let world = World::new();
     let fixed = world.open(&bucket());
     turn_to(now() + 86_400_000);
-    world.sandbox.edit(stanch_core::cloud::Cloud::Aws, subject(BUCKET).uid, |b| drop(b.as_object_mut().unwrap().remove("PublicAccessBlockConfiguration"))).unwrap();
+    world
+        .sandbox
+        .edit(stanch_core::cloud::Cloud::Aws, subject(BUCKET).uid, |b| {
+            drop(b.as_object_mut().unwrap().remove("PublicAccessBlockConfiguration"))
+        })
+        .unwrap();
     let mut again = bucket();
     again.modified = Some(now());
     assert_eq!(world.report(&again)[0].taken, Taken::Recurred);

@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use stanch_core::api::{ApiCall, ApiRequest, ApiResponse, Method};
 use stanch_core::cloud::{Account, Cloud, Resource};
@@ -16,23 +16,23 @@ use stanch_library::Library;
 use stanch_sandbox::{Sandbox, SandboxSource};
 use stanch_store::SqliteStore;
 
-pub const START: Millis = 1_790_000_000_000;
+pub(crate) const START: Millis = 1_790_000_000_000;
 
 thread_local! {
     static NOW: Cell<Millis> = const { Cell::new(START) };
 }
 
 /// The test's clock; every test runs on a thread of its own.
-pub fn now() -> Millis {
+pub(crate) fn now() -> Millis {
     NOW.get()
 }
 
-pub fn turn_to(at: Millis) {
+pub(crate) fn turn_to(at: Millis) {
     NOW.set(now().max(at));
 }
 
 /// Runs a future to its end on this thread.
-pub fn wait<F: Future>(future: F) -> F::Output {
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
 }
 
@@ -73,15 +73,15 @@ impl Notifier for Quiet {
     }
 }
 
-pub struct World {
-    pub sandbox: Sandbox,
-    pub source: SandboxSource,
-    pub store: Arc<SqliteStore>,
-    pub engine: Engine,
+pub(crate) struct World {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) source: SandboxSource,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) engine: Engine,
 }
 
 /// Rules that let every fix of the library run by itself, and ask for what cannot be undone.
-pub const AUTO: &str = "
+pub(crate) const AUTO: &str = "
 rule: everything
 mode: auto
 scope: ['*']
@@ -91,30 +91,32 @@ do:
   - fix: recommended
 ";
 
-pub fn library() -> Library {
-    Library::builtin().expect("the library loads")
+/// The shipped library; its fixes are compiled once for all tests.
+pub(crate) fn library() -> Arc<Library> {
+    static LIBRARY: LazyLock<Arc<Library>> = LazyLock::new(|| Arc::new(Library::builtin().expect("the library loads")));
+    LIBRARY.clone()
 }
 
-pub fn auto_rules() -> String {
+pub(crate) fn auto_rules() -> String {
     let names: Vec<String> = library().all().map(|f| f.unwrap_or_else(|e| panic!("{e}")).name.clone()).collect();
     AUTO.replace("FIXES", &names.join(", "))
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         World::with_rules(&auto_rules())
     }
 
-    pub fn with_rules(rules: &str) -> Self {
+    pub(crate) fn with_rules(rules: &str) -> Self {
         World::on(Sandbox::seeded(now), rules)
     }
 
-    pub fn on(sandbox: Sandbox, rules: &str) -> Self {
+    pub(crate) fn on(sandbox: Sandbox, rules: &str) -> Self {
         World::through(sandbox.clone(), Arc::new(sandbox), rules)
     }
 
     /// A world in which the cloud refuses write number `denied` (from 0) for lack of permission.
-    pub fn denying(denied: usize) -> Self {
+    pub(crate) fn denying(denied: usize) -> Self {
         let sandbox = Sandbox::seeded(now);
         let clouds = Arc::new(Denying { sandbox: sandbox.clone(), denied, seen: AtomicU64::new(0) });
         World::through(sandbox, clouds, &auto_rules())
@@ -130,7 +132,7 @@ impl World {
             store: store.clone(),
             queue: Arc::new(Quiet),
             notifier: Arc::new(Quiet),
-            fixes: Arc::new(library()),
+            fixes: library(),
             clock: Arc::new(now),
             new_id: Arc::new(move || uuid::Uuid::from_u128(u128::from(ids.fetch_add(1, Ordering::Relaxed)))),
         };
@@ -140,7 +142,7 @@ impl World {
     }
 
     /// Takes a finding in and runs everything to rest.
-    pub fn report(&self, finding: &Finding<'static>) -> Vec<Intake> {
+    pub(crate) fn report(&self, finding: &Finding<'static>) -> Vec<Intake> {
         self.source.put(finding.clone());
         let intakes = wait(self.engine.ingest(vec![finding.clone()])).expect("the finding is taken in");
         for intake in &intakes {
@@ -153,22 +155,22 @@ impl World {
     }
 
     /// Reports a finding that opens one remediation, and gives that.
-    pub fn open(&self, finding: &Finding<'static>) -> Remediation {
+    pub(crate) fn open(&self, finding: &Finding<'static>) -> Remediation {
         let intakes = self.report(finding);
         let id = intakes.first().and_then(|i| i.remediation).unwrap_or_else(|| panic!("nothing was opened: {intakes:?}"));
         self.load(id)
     }
 
-    pub fn load(&self, id: RemediationId) -> Remediation {
+    pub(crate) fn load(&self, id: RemediationId) -> Remediation {
         wait(self.engine.load(id)).expect("the remediation loads")
     }
 
     /// Runs a remediation until nothing is left to do soon, turning the clock; a containment's expiry is left alone.
-    pub fn rest(&self, id: RemediationId) {
+    pub(crate) fn rest(&self, id: RemediationId) {
         for _ in 0..200 {
             match wait(self.engine.run(id)).unwrap_or_else(|e| panic!("{id}: {e}")) {
                 Next::Now => {}
-                Next::At(at) if at - now() < 600_000 => turn_to(at),
+                Next::At(at) if at - now() < 3_600_000 => turn_to(at),
                 Next::At(_) | Next::Idle => return,
             }
         }
@@ -176,35 +178,35 @@ impl World {
     }
 
     /// Puts a remediation's fix back and runs it to rest.
-    pub fn undo(&self, id: RemediationId) -> Remediation {
+    pub(crate) fn undo(&self, id: RemediationId) -> Remediation {
         wait(self.engine.undo(id, "test:ann")).unwrap_or_else(|e| panic!("undo: {e}"));
         self.rest(id);
         self.load(id)
     }
 
     /// Writes the clouds took, by their own log.
-    pub fn writes(&self) -> usize {
+    pub(crate) fn writes(&self) -> usize {
         self.sandbox.writes().iter().filter(|w| w.status().is_some_and(|s| s < 300)).count()
     }
 }
 
 /// One shipped fix and a resource of the seeded estate that needs it.
-pub struct Subject {
-    pub fix: &'static str,
-    pub cloud: Cloud,
-    pub uid: &'static str,
-    pub kind: &'static str,
-    pub source: Source,
-    pub class: FindingClass,
+pub(crate) struct Subject {
+    pub(crate) fix: &'static str,
+    pub(crate) cloud: Cloud,
+    pub(crate) uid: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) source: Source,
+    pub(crate) class: FindingClass,
     /// The id the fix's trigger names.
-    pub rule: &'static str,
+    pub(crate) rule: &'static str,
 }
 
 const AWS: &str = "111122223333";
 const SUB: &str = "00000000-0000-4000-8000-000000000001";
 
 impl Subject {
-    pub fn finding(&self) -> Finding<'static> {
+    pub(crate) fn finding(&self) -> Finding<'static> {
         let product = Product { name: "test".into(), vendor: "test".into(), uid: None, version: None };
         let mut finding = Finding::new(self.source, self.class, self.cloud, format!("finding-of-{}", self.fix), product);
         let account = match self.cloud {

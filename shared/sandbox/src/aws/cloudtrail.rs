@@ -31,13 +31,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         name: "cloudtrail.DescribeTrails",
         input: Object(&[("trailNameList", List(&Text)), ("includeShadowTrails", Bool)]),
-        run: describe,
+        run: |call| Ok(describe(call)),
     },
     Operation { name: "cloudtrail.UpdateTrail", input: UPDATE, run: update },
 ];
 
 /// Trails of the region, and the shadows that multi-region trails of other regions throw here unless they are not wanted.
-fn describe(call: &mut Call<'_>) -> Output {
+fn describe(call: &mut Call<'_>) -> Value {
     let wanted = texts(call.input.get("trailNameList"));
     let shadows = call.input.get("includeShadowTrails") != Some(&Value::Bool(false));
     let listed = call.world.list(Cloud::Aws, "arn:aws:cloudtrail:");
@@ -51,7 +51,7 @@ fn describe(call: &mut Call<'_>) -> Output {
         })
         .map(|(_, trail)| trail.clone())
         .collect();
-    Ok(json!({"trailList": trails}))
+    json!({"trailList": trails})
 }
 
 fn update(call: &mut Call<'_>) -> Output {

@@ -21,6 +21,7 @@ const ADD: Shape = Object(&[
 ]);
 
 pub(super) const OPERATIONS: &[Operation] = &[
+    Operation { name: "lambda.GetFunctionConfiguration", input: Object(&[("FunctionName*", Text)]), run: configuration },
     Operation { name: "lambda.GetPolicy", input: Object(&[("FunctionName*", Text)]), run: get },
     Operation {
         name: "lambda.RemovePermission",
@@ -36,6 +37,12 @@ pub(crate) fn new_revision(world: &mut World, value: &mut Value) {
         let number = world.next();
         set(value, "RevisionId", format!("{number:08x}-0000-4000-8000-00000000beef"));
     }
+}
+
+fn configuration(call: &mut Call<'_>) -> Output {
+    let (arn, function) = function(call)?;
+    let name = arn.rsplit(':').next().unwrap_or_default().to_owned();
+    Ok(json!({"FunctionName": name, "FunctionArn": arn, "RevisionId": text(&function, "RevisionId"), "State": "Active"}))
 }
 
 fn get(call: &mut Call<'_>) -> Output {
@@ -74,7 +81,9 @@ fn add(call: &mut Call<'_>) -> Output {
     let mut statements = statements(&function);
     let sid = call.text("StatementId");
     if statements.iter().any(|s| text(s, "Sid") == sid) {
-        let message = format!("The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the existing statement.");
+        let message = format!(
+            "The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the existing statement."
+        );
         return Err(refuse(409, "ResourceConflictException", &message));
     }
     let statement = statement(call, &arn);
@@ -150,6 +159,7 @@ fn check_revision(call: &Call<'_>, function: &Value) -> Result<(), Stop> {
     if asked.is_empty() || asked == text(function, "RevisionId") {
         return Ok(());
     }
-    let message = "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the latest Revision Id.";
+    let message =
+        "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the latest Revision Id.";
     Err(refuse(412, "PreconditionFailedException", message))
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use stanch_core::api::{ApiFault, ApiRequest, ApiResponse, HttpCall, Method};
 use stanch_core::cloud::Cloud;
 
-pub(crate) use network::{new_etag, touched};
+pub(crate) use network::{new_etag, stored as security_group, stored_rule as security_rule, touched};
 pub(crate) use storage::account as storage_account;
 
 use crate::shape::{Null, Shape};
@@ -44,7 +44,8 @@ pub(crate) fn answer(world: &mut World, request: &ApiRequest, http: &HttpCall) -
     if http.host != HOST {
         return Err(Stop::NotSimulated(format!("the sandbox plays {HOST} only, not {}", http.host)));
     }
-    let path = ArmPath::parse(&http.path).ok_or_else(|| refuse(404, "InvalidRequestUri", "the path is none of Azure Resource Manager's"))?;
+    let path =
+        ArmPath::parse(&http.path).ok_or_else(|| refuse(404, "InvalidRequestUri", "the path is none of Azure Resource Manager's"))?;
     check_version(http)?;
     let subscription = &path.subscription;
     let prefix = format!("/subscriptions/{}/", subscription.to_ascii_lowercase());
@@ -125,7 +126,8 @@ impl Call<'_> {
         let kind = self.path.kind();
         let prefix = format!("{}/", self.path.scope().to_ascii_lowercase());
         let listed = self.world.list(Cloud::Azure, &prefix);
-        let value: Vec<Value> = listed.into_iter().filter(|(_, v)| text(v, "type").eq_ignore_ascii_case(&kind)).map(|(_, v)| v.clone()).collect();
+        let value: Vec<Value> =
+            listed.into_iter().filter(|(_, v)| text(v, "type").eq_ignore_ascii_case(&kind)).map(|(_, v)| v.clone()).collect();
         Ok(ApiResponse::ok(json!({"value": value})))
     }
 
@@ -171,7 +173,8 @@ fn check_version(http: &HttpCall) -> Result<(), Stop> {
         return Err(refuse(400, "MissingApiVersionParameter", message));
     };
     let date = version.trim_end_matches("-preview");
-    let dated = date.len() == 10 && date.bytes().enumerate().all(|(at, b)| if matches!(at, 4 | 7) { b == b'-' } else { b.is_ascii_digit() });
+    let dated =
+        date.len() == 10 && date.bytes().enumerate().all(|(at, b)| if matches!(at, 4 | 7) { b == b'-' } else { b.is_ascii_digit() });
     if dated { Ok(()) } else { Err(refuse(400, "InvalidApiVersionParameter", &format!("The api-version '{version}' is invalid."))) }
 }
 

@@ -31,8 +31,7 @@ const RULE_PROPERTIES: Shape = Object(&[
     ("sourcePortRanges", List(&Text)),
     ("provisioningState", ReadOnly),
 ]);
-const RULE: Shape =
-    Object(&[("etag", ReadOnly), ("id", ReadOnly), ("name", Text), ("type", ReadOnly), ("properties*", RULE_PROPERTIES)]);
+const RULE: Shape = Object(&[("etag", ReadOnly), ("id", ReadOnly), ("name", Text), ("type", ReadOnly), ("properties*", RULE_PROPERTIES)]);
 const GROUP: Shape = Object(&[
     ("etag", ReadOnly),
     ("id", ReadOnly),
@@ -59,9 +58,25 @@ const TAGS: Shape = Object(&[("tags", Texts)]);
 /// Name, description, priority, access, direction, source and destination of the rules every group has.
 const DEFAULTS: &[(&str, &str, u32, &str, &str, &str, &str)] = &[
     ("AllowVnetInBound", "Allow inbound traffic from all VMs in VNET", 65000, "Allow", "Inbound", "VirtualNetwork", "VirtualNetwork"),
-    ("AllowAzureLoadBalancerInBound", "Allow inbound traffic from azure load balancer", 65001, "Allow", "Inbound", "AzureLoadBalancer", "*"),
+    (
+        "AllowAzureLoadBalancerInBound",
+        "Allow inbound traffic from azure load balancer",
+        65001,
+        "Allow",
+        "Inbound",
+        "AzureLoadBalancer",
+        "*",
+    ),
     ("DenyAllInBound", "Deny all inbound traffic", 65500, "Deny", "Inbound", "*", "*"),
-    ("AllowVnetOutBound", "Allow outbound traffic from all VMs to all VMs in VNET", 65000, "Allow", "Outbound", "VirtualNetwork", "VirtualNetwork"),
+    (
+        "AllowVnetOutBound",
+        "Allow outbound traffic from all VMs to all VMs in VNET",
+        65000,
+        "Allow",
+        "Outbound",
+        "VirtualNetwork",
+        "VirtualNetwork",
+    ),
     ("AllowInternetOutBound", "Allow outbound traffic from all VMs to Internet", 65001, "Allow", "Outbound", "*", "Internet"),
     ("DenyAllOutBound", "Deny all outbound traffic", 65500, "Deny", "Outbound", "*", "*"),
 ];
@@ -88,7 +103,8 @@ pub(super) fn group(mut call: Call<'_>) -> Answer {
     match (call.http.method, call.path.is_collection()) {
         (Method::Get, true) => {
             let listed = call.collection()?;
-            let ids: Vec<String> = listed.body.get("value").and_then(Value::as_array).into_iter().flatten().map(|v| text(v, "id").to_owned()).collect();
+            let ids: Vec<String> =
+                listed.body.get("value").and_then(Value::as_array).into_iter().flatten().map(|v| text(v, "id").to_owned()).collect();
             let groups: Vec<Value> = ids.iter().filter_map(|id| read_group(call.world, id)).collect();
             Ok(ApiResponse::ok(json!({"value": groups})))
         }

@@ -32,7 +32,7 @@ pub(super) fn started(call: &mut Call<'_>, location: &str, response: ApiResponse
         format!("https://{HOST}/subscriptions/{subscription}/providers/{kind}/{name}?api-version={version}")
     };
     let headers = [("azure-asyncoperation", url(status)), ("location", url(result)), ("retry-after", "1".to_owned())];
-    let operation = Operation { cloud: Cloud::Azure, target: call.id(), body: Value::Null, started: call.world.now };
+    let operation = Operation { target: call.id(), body: Value::Null, started: call.world.now };
     call.world.operations.insert(name, operation);
     let mut kept = response.headers.clone();
     let mut response = with_headers(response, headers);

@@ -23,7 +23,9 @@ impl ArmPath {
             rest => (None, rest),
         };
         let (namespace, rest) = match rest {
-            [word, namespace, rest @ ..] if word.eq_ignore_ascii_case("providers") && !rest.is_empty() => (Some((*namespace).to_owned()), rest),
+            [word, namespace, rest @ ..] if word.eq_ignore_ascii_case("providers") && !rest.is_empty() => {
+                (Some((*namespace).to_owned()), rest)
+            }
             [] => (None, rest),
             _ => return None,
         };

@@ -140,7 +140,7 @@ pub(super) fn answer(mut call: Call<'_>) -> Answer {
 }
 
 /// The POST actions of an account: `listKeys` and `regenerateKey`.
-pub(super) fn keys(mut call: Call<'_>, regenerate: bool) -> Answer {
+pub(super) fn keys(call: Call<'_>, regenerate: bool) -> Answer {
     if call.http.method != Method::Post {
         return call.not_allowed();
     }

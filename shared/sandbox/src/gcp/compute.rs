@@ -102,7 +102,7 @@ fn start(world: &mut World, http: &HttpCall, project: &str, id: &str, firewall: 
     if let Some(request) = http.query.get("requestId") {
         set(&mut body, "clientOperationId", request.as_str());
     }
-    let operation = Operation { cloud: Cloud::Gcp, target: id.to_owned(), body: body.clone(), started: world.now };
+    let operation = Operation { target: id.to_owned(), body: body.clone(), started: world.now };
     world.operations.insert(name, operation);
     body
 }

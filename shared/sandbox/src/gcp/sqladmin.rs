@@ -6,7 +6,7 @@ use stanch_core::cloud::Cloud;
 
 use super::{body, not_simulated, refuse};
 use crate::shape::Shape::{self, Any, Bool, List, Object, OneOf, ReadOnly, Text, Texts};
-use crate::world::{Answer, Operation, World, merge_patch, set, text, time_text};
+use crate::world::{Answer, Operation, World, merge_patch, set, time_text};
 
 /// Reads after a write that still show the old instance.
 const READS: u32 = 2;
@@ -115,7 +115,7 @@ fn start(world: &mut World, project: &str, instance: &str, id: &str) -> Value {
         "insertTime": world.now_text(),
         "user": "stanch@shop-prod-1.iam.gserviceaccount.com",
     });
-    let operation = Operation { cloud: Cloud::Gcp, target: id.to_owned(), body: body.clone(), started: world.now };
+    let operation = Operation { target: id.to_owned(), body: body.clone(), started: world.now };
     world.operations.insert(name, operation);
     body
 }

@@ -97,7 +97,8 @@ pub(super) fn all(call: &Call<'_>) -> Vec<String> {
 /// A group as `DescribeSecurityGroups` shows it: rules of one protocol and port range are one permission.
 fn shown(group: &Value) -> Value {
     let mut shown = object(
-        ["GroupId", "GroupName", "Description", "OwnerId", "VpcId", "SecurityGroupArn", "Tags"].map(|name| (name, group.get(name).cloned())),
+        ["GroupId", "GroupName", "Description", "OwnerId", "VpcId", "SecurityGroupArn", "Tags"]
+            .map(|name| (name, group.get(name).cloned())),
     );
     for (member, egress) in [("IpPermissions", false), ("IpPermissionsEgress", true)] {
         let rules = group.get("Rules").and_then(Value::as_array).into_iter().flatten();

@@ -3,6 +3,7 @@
 mod groups;
 mod instances;
 mod rules;
+mod vpcs;
 
 use serde_json::{Value, json};
 
@@ -58,7 +59,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation { name: "ec2.DeleteSecurityGroup", input: Object(&[("DryRun", Bool), ("GroupId*", Text)]), run: groups::delete },
     Operation {
         name: "ec2.DescribeSecurityGroupRules",
-        input: Object(&[("DryRun", Bool), ("Filters", FILTERS), ("MaxResults", Int), ("NextToken", Text), ("SecurityGroupRuleIds", List(&Text))]),
+        input: Object(&[
+            ("DryRun", Bool),
+            ("Filters", FILTERS),
+            ("MaxResults", Int),
+            ("NextToken", Text),
+            ("SecurityGroupRuleIds", List(&Text)),
+        ]),
         run: rules::describe,
     },
     Operation { name: "ec2.AuthorizeSecurityGroupIngress", input: CHANGE, run: |call| rules::authorize(call, false) },
@@ -66,13 +73,23 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation { name: "ec2.RevokeSecurityGroupIngress", input: REVOKE, run: |call| rules::revoke(call, false) },
     Operation { name: "ec2.RevokeSecurityGroupEgress", input: REVOKE, run: |call| rules::revoke(call, true) },
     Operation {
+        name: "ec2.DescribeVpcs",
+        input: Object(&[("DryRun", Bool), ("Filters", FILTERS), ("MaxResults", Int), ("NextToken", Text), ("VpcIds", List(&Text))]),
+        run: vpcs::describe,
+    },
+    Operation {
         name: "ec2.DescribeInstances",
         input: Object(&[("DryRun", Bool), ("Filters", FILTERS), ("InstanceIds", List(&Text)), ("MaxResults", Int), ("NextToken", Text)]),
         run: instances::describe,
     },
     Operation {
         name: "ec2.ModifyInstanceAttribute",
-        input: Object(&[("DryRun", Bool), ("Groups", List(&Text)), ("InstanceId*", Text), ("SourceDestCheck", Object(&[("Value*", Bool)]))]),
+        input: Object(&[
+            ("DryRun", Bool),
+            ("Groups", List(&Text)),
+            ("InstanceId*", Text),
+            ("SourceDestCheck", Object(&[("Value*", Bool)])),
+        ]),
         run: instances::modify_attribute,
     },
     Operation {

@@ -70,9 +70,8 @@ pub(super) fn revoke(call: &mut Call<'_>, egress: bool) -> Output {
     }
     if ids.is_empty() {
         for wanted in permissions(call)? {
-            take(&|rule| same(rule, &wanted)).ok_or_else(|| {
-                refuse(400, "InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
-            })?;
+            take(&|rule| same(rule, &wanted))
+                .ok_or_else(|| refuse(400, "InvalidPermission.NotFound", "The specified rule does not exist in this security group."))?;
         }
     }
     set(&mut held, "Rules", rules);
@@ -177,7 +176,11 @@ fn cidr(text: &str, v6: bool) -> Result<String, Stop> {
     let wrong = || refuse(400, "InvalidParameterValue", &format!("CIDR block {text} is malformed"));
     let (address, bits) = text.split_once('/').ok_or_else(wrong)?;
     let bits: u8 = bits.parse().map_err(|_| wrong())?;
-    let fits = if v6 { address.parse::<std::net::Ipv6Addr>().is_ok() && bits <= 128 } else { address.parse::<std::net::Ipv4Addr>().is_ok() && bits <= 32 };
+    let fits = if v6 {
+        address.parse::<std::net::Ipv6Addr>().is_ok() && bits <= 128
+    } else {
+        address.parse::<std::net::Ipv4Addr>().is_ok() && bits <= 32
+    };
     if fits { Ok(text.to_ascii_lowercase()) } else { Err(wrong()) }
 }
 

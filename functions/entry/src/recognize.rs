@@ -1,0 +1,148 @@
+//! Which source an event comes from, by its own fields.
+
+use stanch_core::finding::Source;
+use stanch_core::normalize::{Fields, NormalizeError, Normalized};
+
+/// Every kind of event that is read, for people.
+pub const ACCEPTED: &str = "Defender for Cloud alerts, assessments, sub-assessments and regulatory compliance assessments; \
+     Security Hub events (`Imported`, `Custom Action`, `Findings Imported V2`), bare ASFF findings and API answers `{\"Findings\": […]}`; \
+     Security Command Center notifications and findings, also inside a Pub/Sub push; Prowler's OCSF output; \
+     OCSF findings of class 2002, 2003 and 2004";
+
+type Reader = for<'a> fn(&'a str) -> Normalized<'a>;
+
+/// A name for `--source`: the source as records name it, or the function folder that takes its events; how it is read; and
+/// the source its findings must have, where the reader alone does not say.
+const READERS: &[(&str, Reader, Option<Source>)] = &[
+    ("defender-alert", stanch_azure::normalize_alert, None),
+    ("defender-assessment", stanch_azure::normalize_recommendation, Some(Source::DefenderAssessment)),
+    ("defender-sub-assessment", stanch_azure::normalize_recommendation, Some(Source::DefenderSubAssessment)),
+    ("defender-recommendation", stanch_azure::normalize_recommendation, None),
+    ("defender-compliance", stanch_azure::normalize_compliance, None),
+    ("security-hub", stanch_aws::normalize, Some(Source::SecurityHub)),
+    ("security-hub-v2", stanch_aws::normalize, Some(Source::SecurityHubV2)),
+    ("securityhub-finding", stanch_aws::normalize, None),
+    ("scc", stanch_gcp::normalize, None),
+    ("scc-finding", stanch_gcp::normalize, None),
+    ("prowler", stanch_core::ocsf::normalize, Some(Source::Prowler)),
+    ("ocsf", stanch_core::ocsf::normalize, None),
+    ("ocsf-finding", stanch_core::ocsf::normalize, None),
+];
+
+/// The names [`read_as`] takes.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    READERS.iter().map(|(name, ..)| *name)
+}
+
+/// Reads one event of whichever source it comes from. An event of no known kind is an error that says what it looked like and
+/// what is accepted.
+pub fn recognize(event: &str) -> Normalized<'_> {
+    let fields = Fields::read(event)?;
+    if stanch_azure::recognize(&fields).is_some() {
+        return stanch_azure::normalize(event);
+    }
+    if stanch_aws::recognize(&fields).is_some() {
+        return stanch_aws::normalize(event);
+    }
+    if stanch_gcp::recognize(&fields).is_some() {
+        return stanch_gcp::normalize(event);
+    }
+    if stanch_core::ocsf::recognize(&fields) {
+        return stanch_core::ocsf::normalize(event);
+    }
+    // A connector may know it as a wrapper, or as something that is by its nature no finding.
+    let connectors: [Reader; 3] = [stanch_azure::normalize, stanch_aws::normalize, stanch_gcp::normalize];
+    for connector in connectors {
+        match connector(event) {
+            Ok(findings) if !findings.is_empty() => return Ok(findings),
+            Err(error @ NormalizeError::NotAFinding { .. }) => return Err(error),
+            _ => {}
+        }
+    }
+    Err(NormalizeError::Unrecognised { looked_like: fields.names(), accepted: ACCEPTED })
+}
+
+/// Reads one event as the named source (see [`names`]). An event of another source is an error that says so.
+pub fn read_as<'a>(event: &'a str, name: &str) -> Normalized<'a> {
+    let Some((name, read, wanted)) = READERS.iter().find(|(known, ..)| *known == name) else {
+        let accepted = "the names `stanch normalize --help` lists under --source";
+        return Err(NormalizeError::Unrecognised { looked_like: format!("source `{name}`"), accepted });
+    };
+    let findings = read(event)?;
+    match findings.iter().find(|f| wanted.is_some_and(|w| w != f.source)) {
+        Some(other) => Err(NormalizeError::Unrecognised { looked_like: format!("a finding of `{}`", other.source), accepted: name }),
+        None => Ok(findings),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(event: &str) -> String {
+        match recognize(event) {
+            Ok(findings) => findings.iter().map(|f| f.source.as_str()).collect::<Vec<_>>().join(","),
+            Err(NormalizeError::Unrecognised { .. }) => "unrecognised".to_owned(),
+            Err(NormalizeError::NotAFinding { what, .. }) => format!("no finding: {what}"),
+            Err(other) => format!("error: {other}"),
+        }
+    }
+
+    #[test]
+    fn each_source_is_known_by_its_own_fields() {
+        let arm = "/subscriptions/s1/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/a/providers/Microsoft.Security";
+        let asff = r#"{"SchemaVersion":"2018-10-08","Id":"f1","ProductArn":"arn:aws:securityhub:eu-west-1::product/aws/securityhub",
+            "AwsAccountId":"111122223333","Title":"t","Resources":[{"Type":"AwsS3Bucket","Id":"arn:aws:s3:::b"}]}"#;
+        let ocsf = |vendor: &str| {
+            format!(
+                r#"{{"class_uid":2004,"metadata":{{"product":{{"name":"{vendor}","vendor_name":"{vendor}"}},"uid":"u"}},
+                "finding_info":{{"uid":"u","title":"t"}},"cloud":{{"provider":"aws"}},"resources":[{{"uid":"arn:aws:s3:::b"}}]}}"#
+            )
+        };
+        let event = |kind: &str, finding: &str| {
+            format!(r#"{{"source":"aws.securityhub","detail-type":"{kind}","detail":{{"findings":[{finding}]}}}}"#)
+        };
+        let scc = r#"{"name":"organizations/1/sources/2/findings/3","category":"OPEN_SSH_PORT","state":"ACTIVE",
+            "resourceName":"//compute.googleapis.com/projects/p/global/firewalls/f"}"#;
+        for (what, payload, expected) in [
+            ("assessment", format!(r#"{{"type":"Microsoft.Security/assessments","id":"{arm}/assessments/k","name":"k"}}"#), "defender-assessment"),
+            ("bare ASFF", asff.to_owned(), "security-hub"),
+            ("ASFF event", event("Security Hub Findings - Imported", asff), "security-hub"),
+            ("custom action", event("Security Hub Findings - Custom Action", asff), "security-hub"),
+            ("API answer", format!(r#"{{"Findings":[{asff},{asff}]}}"#), "security-hub,security-hub"),
+            ("SCC finding", scc.to_owned(), "scc"),
+            ("SCC notification", format!(r#"{{"notificationConfigName":"n","finding":{scc}}}"#), "scc"),
+            ("Prowler", ocsf("Prowler"), "prowler"),
+            ("OCSF", ocsf("Scanner"), "ocsf"),
+            ("secure score", r#"{"type":"Microsoft.Security/secureScores","id":"/subscriptions/s1/x"}"#.to_owned(), "no finding: a secure score"),
+            ("SQS record", r#"{"eventSource":"aws:sqs","body":"{}"}"#.to_owned(), "no finding: an SQS record"),
+            ("something else", r#"{"hello":"world"}"#.to_owned(), "unrecognised"),
+            ("no object", "[[1]]".to_owned(), "unrecognised"),
+        ] {
+            assert_eq!(seen(&payload), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_forced_source_does_not_take_another_sources_event() {
+        let prowler = r#"{"class_uid":2004,"metadata":{"product":{"name":"Prowler"},"uid":"u"},"finding_info":{"uid":"u","title":"t"},
+            "cloud":{"provider":"aws"},"resources":[{"uid":"arn:aws:s3:::b"}]}"#;
+        assert_eq!(read_as(prowler, "prowler").map(|f| f.len()).ok(), Some(1));
+        assert_eq!(read_as(prowler, "ocsf-finding").map(|f| f.len()).ok(), Some(1));
+        assert!(read_as(prowler, "scc").is_err());
+        assert!(read_as(prowler, "security-hub").is_err());
+        assert!(read_as(prowler, "nobody").is_err());
+    }
+
+    #[test]
+    fn every_source_has_a_name_to_force_it() {
+        use Source::{
+            DefenderAlert, DefenderAssessment, DefenderCompliance, DefenderSubAssessment, Ocsf, Prowler, Scc, SecurityHub, SecurityHubV2,
+        };
+        for source in [
+            DefenderAlert, DefenderAssessment, DefenderSubAssessment, DefenderCompliance, SecurityHub, SecurityHubV2, Scc, Prowler, Ocsf,
+        ] {
+            assert!(names().any(|name| name == source.as_str()), "{source}");
+        }
+    }
+}
