@@ -105,7 +105,11 @@ mod tests {
         let scc = r#"{"name":"organizations/1/sources/2/findings/3","category":"OPEN_SSH_PORT","state":"ACTIVE",
             "resourceName":"//compute.googleapis.com/projects/p/global/firewalls/f"}"#;
         for (what, payload, expected) in [
-            ("assessment", format!(r#"{{"type":"Microsoft.Security/assessments","id":"{arm}/assessments/k","name":"k"}}"#), "defender-assessment"),
+            (
+                "assessment",
+                format!(r#"{{"type":"Microsoft.Security/assessments","id":"{arm}/assessments/k","name":"k"}}"#),
+                "defender-assessment",
+            ),
             ("bare ASFF", asff.to_owned(), "security-hub"),
             ("ASFF event", event("Security Hub Findings - Imported", asff), "security-hub"),
             ("custom action", event("Security Hub Findings - Custom Action", asff), "security-hub"),
@@ -114,7 +118,11 @@ mod tests {
             ("SCC notification", format!(r#"{{"notificationConfigName":"n","finding":{scc}}}"#), "scc"),
             ("Prowler", ocsf("Prowler"), "prowler"),
             ("OCSF", ocsf("Scanner"), "ocsf"),
-            ("secure score", r#"{"type":"Microsoft.Security/secureScores","id":"/subscriptions/s1/x"}"#.to_owned(), "no finding: a secure score"),
+            (
+                "secure score",
+                r#"{"type":"Microsoft.Security/secureScores","id":"/subscriptions/s1/x"}"#.to_owned(),
+                "no finding: a secure score",
+            ),
             ("SQS record", r#"{"eventSource":"aws:sqs","body":"{}"}"#.to_owned(), "no finding: an SQS record"),
             ("something else", r#"{"hello":"world"}"#.to_owned(), "unrecognised"),
             ("no object", "[[1]]".to_owned(), "unrecognised"),
@@ -139,9 +147,9 @@ mod tests {
         use Source::{
             DefenderAlert, DefenderAssessment, DefenderCompliance, DefenderSubAssessment, Ocsf, Prowler, Scc, SecurityHub, SecurityHubV2,
         };
-        for source in [
-            DefenderAlert, DefenderAssessment, DefenderSubAssessment, DefenderCompliance, SecurityHub, SecurityHubV2, Scc, Prowler, Ocsf,
-        ] {
+        for source in
+            [DefenderAlert, DefenderAssessment, DefenderSubAssessment, DefenderCompliance, SecurityHub, SecurityHubV2, Scc, Prowler, Ocsf]
+        {
             assert!(names().any(|name| name == source.as_str()), "{source}");
         }
     }

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::fault::Fault;
-use crate::repo::Repo;
+use crate::repo::{Repo, read};
 
 /// moto on a free loopback port. It ends with this value, and, since it watches its standard input, with this process.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Moto {
         let log = repo.scratch()?.join("moto.log");
         let stderr = std::fs::File::create(&log).map_err(Fault::io(format!("write {}", log.display())))?;
         let mut child = Command::new(python)
-            .arg(repo.tool("py/moto.py"))
+            .arg(repo.tool("py/serve_moto.py"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
@@ -39,8 +39,11 @@ impl Moto {
             // Nobody listens any more once the wait is over.
             let _ = send.send(line.and_then(|text| text.trim().parse().ok()));
         });
-        let silent = || Fault::Missing(format!("moto gave no port within {} s; see {}", PATIENCE.as_secs(), log.display()));
-        moto.port = port.recv_timeout(PATIENCE).ok().flatten().ok_or_else(silent)?;
+        moto.port = port.recv_timeout(PATIENCE).ok().flatten().ok_or_else(|| {
+            let said = read(&log).unwrap_or_default();
+            let last = said.lines().last().unwrap_or("nothing");
+            Fault::Missing(format!("moto gave no port within {} s; it said: {last} ({})", PATIENCE.as_secs(), log.display()))
+        })?;
         Ok(moto)
     }
 

@@ -175,7 +175,7 @@ impl Engine {
     ) -> Result<Next, EngineError> {
         let now = self.now();
         match answer {
-            Ok(response) if response.fault.is_none() || response.code().is_some_and(|c| change.ok.iter().any(|ok| ok == c)) => {
+            Ok(response) if response.fault.is_none() || is_already_so(change, &response) => {
                 let given = match gives(change, &response) {
                     Ok(given) => given,
                     Err(why) => return case.stuck(self, format!("change {} was applied, but {why}", index + 1)).await,
@@ -366,6 +366,11 @@ fn set_result(remediation: &mut Remediation, index: usize, result: AttemptResult
     {
         attempt.result = Some(result);
     }
+}
+
+/// Whether a fault is one of those that mean it is already so: a code, or a status written as a number.
+fn is_already_so(change: &Change, response: &ApiResponse) -> bool {
+    change.ok.iter().any(|ok| response.code() == Some(ok.as_str()) || ok.parse() == Ok(response.status))
 }
 
 /// Whether the latest word on a change is that a read did not show it.

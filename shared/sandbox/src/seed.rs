@@ -172,7 +172,21 @@ fn aws_services() -> Vec<(String, Value)> {
     let statements = [statement("open-to-all", json!("*")), statement("open-to-any-account", json!({"AWS": "*"})), gateway];
     let function = json!({
         "FunctionName": "shop-checkout",
-        "FunctionArn": function_arn,
+        "Configuration": {
+            "Runtime": "python3.13",
+            "Role": format!("arn:aws:iam::{ACCOUNT}:role/shop-checkout"),
+            "Handler": "checkout.handler",
+            "CodeSize": 20480,
+            "Description": "takes orders",
+            "Timeout": 10,
+            "MemorySize": 256,
+            "LastModified": "2026-01-15T08:00:00.000+0000",
+            "Version": "$LATEST",
+            "RevisionId": "00000000-0000-4000-8000-00000000c0de",
+            "State": "Active",
+            "LastUpdateStatus": "Successful",
+            "PackageType": "Zip",
+        },
         "RevisionId": "00000000-0000-4000-8000-00000000beef",
         "Statements": statements,
     });

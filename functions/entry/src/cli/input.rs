@@ -60,7 +60,10 @@ impl Document {
         };
         let packed = bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
         if packed {
-            return Err(wrong(format!("{name}:1:1: a compressed file; {EXPECTED}"), Some("unpack it and pipe it in, as `gunzip -c FILE | stanch normalize -`")));
+            return Err(wrong(
+                format!("{name}:1:1: a compressed file; {EXPECTED}"),
+                Some("unpack it and pipe it in, as `gunzip -c FILE | stanch normalize -`"),
+            ));
         }
         if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
             return Err(wrong(format!("{name}:1:1: UTF-16 text; expected UTF-8"), Some("convert it, as `iconv -f UTF-16 -t UTF-8 FILE`")));
@@ -165,9 +168,7 @@ fn split(item: &str) -> Result<Vec<&str>, NormalizeError> {
 
 fn limited(from: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    from.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| Failure::new(Code::Input, format!("cannot read `{name}`: {e}")))?;
+    from.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Failure::new(Code::Input, format!("cannot read `{name}`: {e}")))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let most = MAX_FILE_BYTES / 1024 / 1024;
         return Err(Failure::new(Code::Input, format!("`{name}` is larger than {most} MiB")).hint("split it; JSON Lines split at any line"));
@@ -178,7 +179,7 @@ fn limited(from: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
 /// 1-based line and column (in characters) of a byte.
 fn place(bytes: &[u8], offset: usize) -> (usize, usize) {
     let before = bytes.get(..offset).unwrap_or(bytes);
-    let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+    let line = before.split(|b| *b == b'\n').count();
     let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
     let column = before.get(start..).unwrap_or_default().iter().filter(|b| (**b & 0xc0) != 0x80).count() + 1;
     (line, column)

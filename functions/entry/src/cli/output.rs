@@ -27,37 +27,37 @@ impl Output {
         Output { json, quiet, colour: io::stdout().is_terminal() && crate::settings::named("NO_COLOR").is_none() }
     }
 
-    /// Writes data; a missing line feed at its end is added.
-    pub(crate) fn print(self, text: &str) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        out.write_all(text.as_bytes()).and_then(|()| out.write_all(end.as_bytes())).and_then(|()| out.flush()).map_err(|e| lost(&e))
-    }
-
-    /// Writes one JSON value on a line of its own.
-    pub(crate) fn json(self, value: &impl Serialize) -> Result<(), Failure> {
-        let line = serde_json::to_string(value).map_err(|e| Failure::of(Code::Outside, &e))?;
-        self.print(&line)
-    }
-
     /// A message that is not data; `--quiet` leaves it out.
     pub(crate) fn note(self, text: &str) {
         if !self.quiet {
             say(&clean_lines(text));
         }
     }
+}
 
-    /// Errors, each with its hint after a blank line.
-    pub(crate) fn errors(self, all: &[Said]) {
-        for said in all.iter().take(SHOWN_ERRORS) {
-            say(&format!("error: {}", clean_lines(&said.message)));
-            if let Some(hint) = &said.hint {
-                say(&format!("\nhint: {}", clean_lines(hint)));
-            }
+/// Writes data; a missing line feed at its end is added.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    out.write_all(text.as_bytes()).and_then(|()| out.write_all(end.as_bytes())).and_then(|()| out.flush()).map_err(|e| lost(&e))
+}
+
+/// Writes one JSON value on a line of its own.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let line = serde_json::to_string(value).map_err(|e| Failure::of(Code::Outside, &e))?;
+    print(&line)
+}
+
+/// Errors, each with its hint after a blank line.
+pub(crate) fn errors(all: &[Said]) {
+    for said in all.iter().take(SHOWN_ERRORS) {
+        say(&format!("error: {}", clean_lines(&said.message)));
+        if let Some(hint) = &said.hint {
+            say(&format!("\nhint: {}", clean_lines(hint)));
         }
-        if let Some(more) = all.len().checked_sub(SHOWN_ERRORS).filter(|more| *more > 0) {
-            say(&format!("error: … and {more} more"));
-        }
+    }
+    if let Some(more) = all.len().checked_sub(SHOWN_ERRORS).filter(|more| *more > 0) {
+        say(&format!("error: … and {more} more"));
     }
 }
 

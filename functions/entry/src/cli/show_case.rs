@@ -182,6 +182,7 @@ impl Page {
                     Outcome::AppliedByObservation => "applied, as a fresh read shows",
                     Outcome::Refused => "refused",
                     Outcome::NotApplied => "not applied",
+                    Outcome::NotSeen => "no effect seen by a fresh read",
                 };
                 let status = result.status.map(|s| format!(", status {s}")).unwrap_or_default();
                 let request = result.request_id.as_ref().map(|id| format!(", request {id}")).unwrap_or_default();
@@ -215,12 +216,19 @@ mod tests {
 
     #[test]
     fn a_prefix_of_six_digits_names_one_remediation_or_none() {
-        let ids = [id("0198c0de-1111-7000-8000-000000000001"), id("0198c0de-1111-7000-8000-000000000002"), id("0298c0de-1111-7000-8000-000000000003")];
+        let ids = [
+            id("0198c0de-1111-7000-8000-000000000001"),
+            id("0198c0de-1111-7000-8000-000000000002"),
+            id("0298c0de-1111-7000-8000-000000000003"),
+        ];
         assert_eq!(pick(&ids, "0298c0"), Ok(ids[2]));
         assert_eq!(pick(&ids, "0298C0DE-11"), Ok(ids[2]));
         assert_eq!(pick(&ids, "0198c0de-1111-7000-8000-000000000002"), Ok(ids[1]));
         for (text, expected) in [
-            ("0198c0de", "2 remediations start with `0198c0de`: 0198c0de-1111-7000-8000-000000000001, 0198c0de-1111-7000-8000-000000000002"),
+            (
+                "0198c0de",
+                "2 remediations start with `0198c0de`: 0198c0de-1111-7000-8000-000000000001, 0198c0de-1111-7000-8000-000000000002",
+            ),
             ("0298c", "`0298c` is no remediation id"),
             ("hello!", "`hello!` is no remediation id"),
             ("ffffff", "there is no remediation `ffffff`"),

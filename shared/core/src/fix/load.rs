@@ -319,7 +319,8 @@ impl Load<'_> {
                 }
             };
             let dialect = Dialect::fix(roots.iter().cloned());
-            let mut answer = roots.clone();
+            // What an answer gives must not depend on who asked: `resource` and `param` are for the call.
+            let mut answer = roots.get(2..).unwrap_or_default().to_vec();
             answer.extend(["response".to_owned(), "header".to_owned()]);
             let answer = Dialect::fix(answer);
             let call = self.call(cloud, &observe.call, observe.input.as_ref(), None, None, observe.body.as_ref(), &dialect);

@@ -5,6 +5,7 @@ use stanch_core::fix::UndoClass;
 use stanch_core::remediation::Remediation;
 use stanch_core::state::{Resolution, State};
 
+use crate::record;
 use crate::subjects::SUBJECTS;
 use crate::world::{Subject, World, library, wait};
 
@@ -69,9 +70,11 @@ fn it_can_be_put_back_exactly_and_putting_back_twice_is_once() {
         let world = World::new();
         let before = world.sandbox.state(subject.cloud, subject.uid);
         let fixed = fix(&world, subject);
+        let digest = library().fix(subject.fix).expect("the fix").digest.clone();
         if let Some(UndoClass::Impossible(why)) = fixed.fix.as_ref().map(|r| r.plan.undo.clone()) {
             let error = wait(world.engine.undo(fixed.id, "test:ann")).unwrap_err().to_string();
             assert!(error.contains(&why), "{}: {error}", subject.fix);
+            record::exchanges(&world.sandbox, subject.fix, &digest);
             continue;
         }
         let undone = world.undo(fixed.id);
@@ -83,6 +86,7 @@ fn it_can_be_put_back_exactly_and_putting_back_twice_is_once() {
         }
         assert_eq!(before.is_some(), world.sandbox.state(subject.cloud, subject.uid).is_some(), "{}", subject.fix);
 
+        record::exchanges(&world.sandbox, subject.fix, &digest);
         let writes = world.writes();
         assert!(wait(world.engine.undo(undone.id, "test:ann")).is_err(), "{}: a second undo", subject.fix);
         assert_eq!(world.writes(), writes, "{}", subject.fix);

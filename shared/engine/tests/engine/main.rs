@@ -4,6 +4,7 @@ mod containment;
 mod every_fix;
 mod gates;
 mod intake;
+mod record;
 mod subjects;
 mod unknown;
 mod world;

@@ -1,10 +1,10 @@
-//! AWS Lambda: the resource policy of a function, kept as its `Statements`.
+//! AWS Lambda: the resource policy of a function, kept as its `Statements` beside its `Configuration`.
 
 use serde_json::{Value, json};
 
 use super::{Call, Operation, Output, refuse};
 use crate::shape::Shape::{self, Bool, Object, OneOf, Text};
-use crate::world::{Stop, World, set, text};
+use crate::world::{Stop, World, merge_members, set, text};
 
 const ADD: Shape = Object(&[
     ("FunctionName*", Text),
@@ -41,8 +41,10 @@ pub(crate) fn new_revision(world: &mut World, value: &mut Value) {
 
 fn configuration(call: &mut Call<'_>) -> Output {
     let (arn, function) = function(call)?;
-    let name = arn.rsplit(':').next().unwrap_or_default().to_owned();
-    Ok(json!({"FunctionName": name, "FunctionArn": arn, "RevisionId": text(&function, "RevisionId"), "State": "Active"}))
+    let name = arn.rsplit(':').next().unwrap_or_default();
+    let mut shown = json!({"FunctionName": name, "FunctionArn": arn});
+    merge_members(&mut shown, function.get("Configuration").unwrap_or(&Value::Null));
+    Ok(shown)
 }
 
 fn get(call: &mut Call<'_>) -> Output {

@@ -111,6 +111,6 @@ fn refuse(status: u16, code: &str, message: &str) -> Stop {
 }
 
 /// The texts of a list member.
-fn texts<'v>(value: Option<&'v Value>) -> Vec<&'v str> {
+fn texts(value: Option<&Value>) -> Vec<&str> {
     value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }

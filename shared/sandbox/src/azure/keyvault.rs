@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use stanch_core::api::{ApiResponse, Method};
 use stanch_core::cloud::Cloud;
 
-use super::{Call, envelope, refuse};
+use super::{Call, envelope, patched, refuse};
 use crate::shape::Shape::{self, Any, Bool, Int, List, Object, OneOf, ReadOnly, Text, Texts};
 use crate::world::{Answer, Stop, set, text};
 
@@ -67,7 +67,7 @@ pub(super) fn answer(mut call: Call<'_>) -> Answer {
 
 fn store(call: &mut Call<'_>, vault: Value, body: &Value) -> Answer {
     never_off(&vault, body)?;
-    let vault = call.patched(vault, body);
+    let vault = patched(vault, body);
     let id = call.id();
     call.world.write(Cloud::Azure, &id, vault.clone());
     Ok(ApiResponse::ok(vault))

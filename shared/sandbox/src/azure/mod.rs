@@ -131,15 +131,6 @@ impl Call<'_> {
         Ok(ApiResponse::ok(json!({"value": value})))
     }
 
-    /// Changes a resource the way every provider here does it: tags, sku, identity and each property are replaced whole.
-    fn patched(&self, mut value: Value, body: &Value) -> Value {
-        let mut properties = value.get("properties").cloned().unwrap_or_else(|| json!({}));
-        merge_members(&mut properties, body.get("properties").unwrap_or(&Value::Null));
-        merge_members(&mut value, body);
-        set(&mut value, "properties", properties);
-        value
-    }
-
     /// 204 for what was not there, else the status for what now is not.
     fn delete(&mut self, status: u16) -> ApiResponse {
         let id = self.id();
@@ -155,6 +146,15 @@ impl Call<'_> {
 
 fn refuse(status: u16, code: &str, message: &str) -> Stop {
     error(status, code, message).into()
+}
+
+/// Changes a resource the way every provider here does it: tags, sku, identity and each property are replaced whole.
+fn patched(mut value: Value, body: &Value) -> Value {
+    let mut properties = value.get("properties").cloned().unwrap_or_else(|| json!({}));
+    merge_members(&mut properties, body.get("properties").unwrap_or(&Value::Null));
+    merge_members(&mut value, body);
+    set(&mut value, "properties", properties);
+    value
 }
 
 fn with_headers<const N: usize>(mut response: ApiResponse, headers: [(&str, String); N]) -> ApiResponse {

@@ -20,9 +20,10 @@ pub(super) fn is_one(kind: &str) -> bool {
 
 /// Adds the headers under which the rest of the work can be followed.
 pub(super) fn started(call: &mut Call<'_>, location: &str, response: ApiResponse) -> ApiResponse {
-    let (status, result) = match is_sql(call) {
-        true => ("Microsoft.Sql/locations/{}/serverAzureAsyncOperation", "Microsoft.Sql/locations/{}/serverOperationResults"),
-        false => ("Microsoft.Network/locations/{}/operations", "Microsoft.Network/locations/{}/operationResults"),
+    let (status, result) = if is_sql(call) {
+        ("Microsoft.Sql/locations/{}/serverAzureAsyncOperation", "Microsoft.Sql/locations/{}/serverOperationResults")
+    } else {
+        ("Microsoft.Network/locations/{}/operations", "Microsoft.Network/locations/{}/operationResults")
     };
     let name = format!("{:08x}-0000-4000-8000-00000000face", call.world.next());
     let version = call.http.query.values().next().cloned().unwrap_or_default();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use stanch_core::api::{ApiResponse, Method};
 use stanch_core::cloud::Cloud;
 
-use super::{Call, envelope, operation, refuse};
+use super::{Call, envelope, operation, patched, refuse};
 use crate::shape::Shape::{self, Any, Object, OneOf, ReadOnly, Text, Texts};
 use crate::world::{Answer, Stop, set, text, unset};
 
@@ -55,16 +55,16 @@ pub(super) fn server(mut call: Call<'_>) -> Answer {
             let body = call.body(PATCH)?;
             idle(&mut call)?;
             let server = call.read()?;
-            change(&mut call, server, &body)
+            Ok(change(&mut call, server, &body))
         }
         (Method::Put, false) => {
             let body = call.body(PUT)?;
             idle(&mut call)?;
             let id = call.id();
             if let Some(server) = call.world.read(Cloud::Azure, &id) {
-                return change(&mut call, server, &body);
+                return Ok(change(&mut call, server, &body));
             }
-            let server = call.patched(new(&id, call.name(), text(&body, "location")), &body);
+            let server = patched(new(&id, call.name(), text(&body, "location")), &body);
             call.world.write(Cloud::Azure, &id, without_password(server));
             Ok(accepted(&mut call, text(&body, "location")))
         }
@@ -125,12 +125,12 @@ fn idle(call: &mut Call<'_>) -> Result<(), Stop> {
     Err(refuse(409, "ConflictingServerOperation", &message))
 }
 
-fn change(call: &mut Call<'_>, server: Value, body: &Value) -> Answer {
+fn change(call: &mut Call<'_>, server: Value, body: &Value) -> ApiResponse {
     let id = call.id();
     let location = text(&server, "location").to_owned();
-    let later = without_password(call.patched(server.clone(), body));
+    let later = without_password(patched(server.clone(), body));
     call.world.write_later(Cloud::Azure, &id, server, later, READS);
-    Ok(accepted(call, &location))
+    accepted(call, &location)
 }
 
 fn accepted(call: &mut Call<'_>, location: &str) -> ApiResponse {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use stanch_core::api::{ApiResponse, Method};
 use stanch_core::cloud::Cloud;
 
-use super::{Call, envelope, refuse};
+use super::{Call, envelope, patched, refuse};
 use crate::shape::Shape::{self, Any, Bool, Int, List, Object, OneOf, ReadOnly, Text, Texts};
 use crate::world::{Answer, merge_members, set, text};
 
@@ -163,7 +163,7 @@ pub(super) fn keys(call: Call<'_>, regenerate: bool) -> Answer {
 }
 
 fn store(call: &mut Call<'_>, account: Value, body: &Value) -> Value {
-    let mut account = call.patched(account, body);
+    let mut account = patched(account, body);
     if let Some(sku) = account.get_mut("sku") {
         let tier = if text(sku, "name").starts_with("Premium") { "Premium" } else { "Standard" };
         merge_members(sku, &json!({"tier": tier}));

@@ -194,3 +194,13 @@ fn a_dry_run_changes_nothing() {
     assert_eq!(outcome(&aws(&sandbox, "ec2.RevokeSecurityGroupIngress", input)), "412 DryRunOperation");
     assert_eq!(rules(&sandbox, GROUP).len(), 5);
 }
+
+#[test]
+fn the_networks_are_those_of_the_groups() {
+    let sandbox = seeded();
+    let describe = |input: Value| aws(&sandbox, "ec2.DescribeVpcs", input);
+    assert_eq!(describe(json!({"VpcIds": ["vpc-0a1b2c3d4e5f60000"]})).body["Vpcs"][0]["CidrBlock"], "10.0.0.0/16");
+    assert_eq!(outcome(&describe(json!({"VpcIds": ["vpc-00000000000000000"]}))), "400 InvalidVpcID.NotFound");
+    let filter = json!({"Filters": [{"Name": "vpc-id", "Values": ["vpc-00000000000000000"]}]});
+    assert_eq!(describe(filter).body["Vpcs"], json!([]));
+}

@@ -187,8 +187,11 @@ fn a_function_loses_its_public_statements_one_by_one() {
     assert_eq!(remove("open-to-all", &revision), "404 ResourceNotFoundException");
     assert_eq!(remove("gateway", &revision), "200 -");
     assert_eq!(outcome(&get()), "404 ResourceNotFoundException", "no statements, no policy");
-    let missing = aws(&sandbox, "lambda.GetPolicy", json!({"FunctionName": "nobody"}));
-    assert_eq!(outcome(&missing), "404 ResourceNotFoundException");
+    assert_eq!(aws(&sandbox, "lambda.GetFunctionConfiguration", json!({"FunctionName": "shop-checkout"})).body["State"], "Active");
+    for name in ["lambda.GetPolicy", "lambda.GetFunctionConfiguration"] {
+        let missing = aws(&sandbox, name, json!({"FunctionName": "nobody"}));
+        assert_eq!(outcome(&missing), "404 ResourceNotFoundException");
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ const ACCOUNT: &str = "Microsoft.Storage/storageAccounts/shopinvoices0001";
 const SERVER: &str = "Microsoft.Sql/servers/shop-sql-01";
 const VAULT: &str = "Microsoft.KeyVault/vaults/shop-kv";
 
-fn props(properties: Value) -> Option<Value> {
-    Some(json!({"properties": properties}))
+fn props(properties: Value) -> Value {
+    json!({"properties": properties})
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_misspelt_or_mistyped_property_is_refused_and_changes_nothing() {
 fn a_storage_patch_merges_properties_one_level_deep() {
     let sandbox = seeded();
     let acls = json!({"defaultAction": "Deny", "ipRules": [{"value": "203.0.113.7", "action": "Allow"}]});
-    let answer = arm(&sandbox, &format!("PATCH {ACCOUNT}"), props(json!({"allowBlobPublicAccess": false, "networkAcls": acls})));
+    let answer = arm(&sandbox, &format!("PATCH {ACCOUNT}"), Some(props(json!({"allowBlobPublicAccess": false, "networkAcls": acls}))));
     assert_eq!(answer.status, 200);
     let account = arm(&sandbox, &format!("GET {}", ACCOUNT.to_uppercase()), None).body;
     assert_eq!(account, answer.body, "at once, whatever the case of the id");
@@ -83,7 +83,7 @@ fn a_storage_patch_merges_properties_one_level_deep() {
     assert_eq!(at(&account, "/properties/supportsHttpsTrafficOnly"), false, "what the PATCH does not name stays");
     assert_eq!(at(&account, "/properties/networkAcls"), &acls, "an object is replaced whole");
     assert_eq!(at(&account, "/name"), "shopinvoices0001");
-    let nulled = arm(&sandbox, &format!("PATCH {ACCOUNT}"), props(json!({"minimumTlsVersion": null})));
+    let nulled = arm(&sandbox, &format!("PATCH {ACCOUNT}"), Some(props(json!({"minimumTlsVersion": null}))));
     assert_eq!(at(&nulled.body, "/properties/minimumTlsVersion"), "TLS1_0", "null is as if left out");
 }
 
@@ -119,7 +119,7 @@ fn keys_are_listed_and_a_new_one_is_dated_now() {
 #[test]
 fn a_sql_server_patch_is_accepted_now_and_seen_after_two_reads() {
     let sandbox = seeded();
-    let answer = arm(&sandbox, &format!("PATCH {SERVER}"), props(json!({"minimalTlsVersion": "1.2"})));
+    let answer = arm(&sandbox, &format!("PATCH {SERVER}"), Some(props(json!({"minimalTlsVersion": "1.2"}))));
     assert_eq!((answer.status, &answer.body), (202, &Value::Null));
     let poll = answer.headers["azure-asyncoperation"].strip_prefix("https://").unwrap().to_owned();
     assert!(answer.headers["location"].contains("/Microsoft.Sql/locations/westeurope/serverOperationResults/"));
@@ -134,7 +134,7 @@ fn a_sql_server_patch_is_accepted_now_and_seen_after_two_reads() {
 #[test]
 fn polling_brings_an_operation_to_its_end() {
     let sandbox = seeded();
-    let answer = arm(&sandbox, &format!("PATCH {SERVER}"), props(json!({"publicNetworkAccess": "Disabled"})));
+    let answer = arm(&sandbox, &format!("PATCH {SERVER}"), Some(props(json!({"publicNetworkAccess": "Disabled"}))));
     let request = |name: &str| {
         let url = answer.headers[name].strip_prefix("https://").unwrap().to_owned();
         http(Cloud::Azure, SUBSCRIPTION, &format!("GET {url}"), None)
@@ -150,7 +150,7 @@ fn polling_brings_an_operation_to_its_end() {
 #[test]
 fn a_busy_sql_server_refuses_until_it_is_done() {
     let sandbox = seeded();
-    let body = || props(json!({"minimalTlsVersion": "1.2"}));
+    let body = || Some(props(json!({"minimalTlsVersion": "1.2"})));
     let seen: Vec<String> = (0..4).map(|_| outcome(&arm(&sandbox, &format!("PATCH {SERVER}"), body()))).collect();
     assert_eq!(seen, ["202 -", "409 ConflictingServerOperation", "409 ConflictingServerOperation", "202 -"]);
 }
@@ -167,14 +167,14 @@ fn firewall_rules_are_listed_written_and_removed_at_once() {
     assert_eq!(arm(&sandbox, &format!("DELETE {SERVER}/firewallRules/AllowAll"), None).status, 200);
     assert_eq!(arm(&sandbox, &format!("DELETE {SERVER}/firewallRules/AllowAll"), None).status, 204);
     assert_eq!(names(), ["AllowAllWindowsAzureIps", "office"]);
-    let body = || props(rule["properties"].clone());
+    let body = || Some(props(rule["properties"].clone()));
     assert_eq!(arm(&sandbox, &format!("PUT {SERVER}/firewallRules/AllowAll"), body()).status, 201);
     assert_eq!(arm(&sandbox, &format!("PUT {SERVER}/firewallRules/AllowAll"), body()).status, 200);
     assert_eq!(arm(&sandbox, &format!("GET {SERVER}/firewallRules/AllowAll"), None).body, rule);
     for (start, end, expected) in
         [("10.0.0.9", "10.0.0.1", "400 FirewallRuleInvalidRange"), ("10.0.0.0/8", "10.0.0.1", "400 InvalidIpAddress")]
     {
-        let range = props(json!({"startIpAddress": start, "endIpAddress": end}));
+        let range = Some(props(json!({"startIpAddress": start, "endIpAddress": end})));
         assert_eq!(outcome(&arm(&sandbox, &format!("PUT {SERVER}/firewallRules/x"), range)), expected);
     }
 }
@@ -182,14 +182,14 @@ fn firewall_rules_are_listed_written_and_removed_at_once() {
 #[test]
 fn purge_protection_goes_on_and_never_off() {
     let sandbox = seeded();
-    let patch = |on: bool| arm(&sandbox, &format!("PATCH {VAULT}"), props(json!({"enablePurgeProtection": on})));
+    let patch = |on: bool| arm(&sandbox, &format!("PATCH {VAULT}"), Some(props(json!({"enablePurgeProtection": on}))));
     assert_eq!(outcome(&patch(false)), "400 BadRequest");
     assert_eq!(at(&patch(true).body, "/properties/enablePurgeProtection"), true);
     let refused = patch(false);
     assert_eq!(outcome(&refused), "400 BadRequest");
     assert!(refused.fault.unwrap().message.contains("irreversible"));
     assert_eq!(at(&arm(&sandbox, &format!("GET {VAULT}"), None).body, "/properties/enablePurgeProtection"), true);
-    let soft = arm(&sandbox, &format!("PATCH {VAULT}"), props(json!({"enableSoftDelete": false})));
+    let soft = arm(&sandbox, &format!("PATCH {VAULT}"), Some(props(json!({"enableSoftDelete": false}))));
     assert_eq!(outcome(&soft), "400 BadRequest");
 }
 

@@ -77,9 +77,11 @@ fn faults_fire_in_the_order_they_were_armed() {
     assert_eq!(seen, ["503 ServiceUnavailable", "403 AccessDenied", "200 -"]);
 }
 
+type Calls = [(&'static str, fn(&Sandbox) -> ApiResponse); 6];
+
 #[test]
 fn each_service_refuses_in_its_own_words() {
-    let calls: [(&str, fn(&Sandbox) -> ApiResponse); 6] = [
+    let calls: Calls = [
         ("ec2", |s| aws(s, "ec2.DescribeInstances", json!({}))),
         ("kms", |s| aws(s, "kms.DescribeKey", json!({"KeyId": "alias/shop"}))),
         ("iam", |s| aws(s, "iam.GetAccountPasswordPolicy", json!({}))),

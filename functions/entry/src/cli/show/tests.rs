@@ -10,7 +10,8 @@ use stanch_core::plan::{Change, FieldChange, Late, LateSource, PLAN_FORMAT, Plan
 use super::*;
 
 fn plan() -> Plan {
-    let path = "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/shop/providers/Microsoft.Storage/storageAccounts/shopinvoices";
+    let path =
+        "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/shop/providers/Microsoft.Storage/storageAccounts/shopinvoices";
     let http = HttpCall {
         method: Method::Patch,
         host: "management.azure.com".into(),

@@ -7,7 +7,7 @@ mod vpcs;
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, Output, refuse, texts};
+use super::{Call, Operation, refuse, texts};
 use crate::shape::Shape::{self, Bool, Int, List, Object, OneOf, Text};
 use crate::world::{Stop, set, text};
 
@@ -105,25 +105,25 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ]),
         run: instances::modify_metadata,
     },
-    Operation { name: "ec2.GetEbsEncryptionByDefault", input: DRY, run: |call| encryption(call, None) },
-    Operation { name: "ec2.EnableEbsEncryptionByDefault", input: DRY, run: |call| encryption(call, Some(true)) },
-    Operation { name: "ec2.DisableEbsEncryptionByDefault", input: DRY, run: |call| encryption(call, Some(false)) },
+    Operation { name: "ec2.GetEbsEncryptionByDefault", input: DRY, run: |call| Ok(encryption(call, None)) },
+    Operation { name: "ec2.EnableEbsEncryptionByDefault", input: DRY, run: |call| Ok(encryption(call, Some(true))) },
+    Operation { name: "ec2.DisableEbsEncryptionByDefault", input: DRY, run: |call| Ok(encryption(call, Some(false))) },
 ];
 
 /// Encryption by default is a setting of the account in each region.
-fn encryption(call: &mut Call<'_>, change: Option<bool>) -> Output {
+fn encryption(call: &mut Call<'_>, change: Option<bool>) -> Value {
     let (id, mut settings) = call.account_settings();
     let region = call.region().to_owned();
     let mut regions = settings.get("EbsEncryptionByDefault").cloned().unwrap_or_else(|| json!({}));
     let held = regions.get(&region).and_then(Value::as_bool).unwrap_or_default();
     let Some(on) = change else {
         let kind = if held { json!("sse-ebs") } else { json!("none") };
-        return Ok(json!({"EbsEncryptionByDefault": held, "SseType": kind}));
+        return json!({"EbsEncryptionByDefault": held, "SseType": kind});
     };
     set(&mut regions, &region, on);
     set(&mut settings, "EbsEncryptionByDefault", regions);
     call.write(&id, settings);
-    Ok(json!({"EbsEncryptionByDefault": on}))
+    json!({"EbsEncryptionByDefault": on})
 }
 
 /// A security group of the call's account and region, with its ARN.

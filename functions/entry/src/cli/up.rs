@@ -1,0 +1,31 @@
+//! `stanch up`.
+
+use std::net::SocketAddr;
+
+use super::context::Context;
+use super::failure::{Code, Failure};
+use crate::server::{self, UpOptions};
+
+/// Arguments of `up`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Up {
+    /// Run on simulated clouds with a seeded estate; needs no account anywhere
+    #[arg(long)]
+    demo: bool,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7171")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    rules: super::RulesArg,
+}
+
+/// Runs the server until it is stopped.
+pub(crate) async fn run(context: &Context, arguments: Up) -> Result<(), Failure> {
+    let data = if arguments.demo { context.demo_data() } else { context.data() };
+    if !arguments.demo {
+        Context::refuse_demo_data(&data)?;
+    }
+    let rules = arguments.rules.into_folder().or_else(|| context.settings.rules.clone());
+    let options = UpOptions { demo: arguments.demo, listen: arguments.listen, data, rules, settings: context.settings.clone() };
+    server::up(options).await.map_err(|e| Failure::of(Code::Outside, &e))
+}
