@@ -66,3 +66,17 @@ pub(crate) const PROWLER: &str = r#"{
   "cloud": {"provider": "aws", "account": {"uid": "111122223333"}, "region": "eu-west-1"},
   "resources": [{"uid": "arn:aws:s3:::shop-invoices", "type": "AwsS3Bucket", "region": "eu-west-1"}]
 }"#;
+
+/// The same producer on the storage account: a source that takes no status back.
+pub(crate) const PROWLER_AZURE: &str = r#"{
+  "class_uid": 2004,
+  "status_code": "FAIL",
+  "severity_id": 4,
+  "metadata": {"event_code": "storage_blob_public_access_level_is_disabled", "product": {"name": "Prowler", "vendor_name": "Prowler"}},
+  "finding_info": {"uid": "prowler-azure-1", "title": "Blobs are not public", "created_time": 1762070400},
+  "cloud": {"provider": "azure", "account": {"uid": "00000000-0000-4000-8000-000000000001"}, "region": "westeurope"},
+  "resources": [{
+    "uid": "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/shop/providers/Microsoft.Storage/storageAccounts/shopinvoices",
+    "type": "Microsoft.Storage/storageAccounts"
+  }]
+}"#;

@@ -59,7 +59,17 @@ pub fn recognize(event: &str) -> Normalized<'_> {
             _ => {}
         }
     }
-    Err(NormalizeError::Unrecognised { looked_like: fields.names(), accepted: ACCEPTED })
+    Err(NormalizeError::Unrecognised { looked_like: looks_like(&fields), accepted: ACCEPTED })
+}
+
+/// The names of its fields, and the type it gives itself.
+fn looks_like(fields: &Fields<'_>) -> String {
+    let names = fields.names();
+    let kind = ["type", "detail-type", "kind", "eventType"].iter().find_map(|name| fields.text(name));
+    match kind.filter(|kind| kind.len() <= 80) {
+        Some(kind) => format!("{names} (type `{kind}`)"),
+        None => names,
+    }
 }
 
 /// Reads one event as the named source (see [`names`]). An event of another source is an error that says so.

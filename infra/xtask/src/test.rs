@@ -132,9 +132,12 @@ fn counted(cargo: &mut Command, count: &mut Count) -> Result<(), Fault> {
     if status.success() {
         return Ok(());
     }
-    // A test program that crashed gives no result line.
-    count.failed = count.failed.max(1);
-    Err(Fault::Found(format!("{} tests failed", count.failed)))
+    if count.failed > 0 {
+        return Err(Fault::Found(format!("{} tests failed", count.failed)));
+    }
+    // It did not compile, or a test program crashed without a result.
+    count.failed = 1;
+    Err(Fault::Found("cargo test failed, though no test did".to_owned()))
 }
 
 impl Count {

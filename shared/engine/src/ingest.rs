@@ -142,7 +142,7 @@ impl Engine {
         let Some(heard) = hear(&mut case.remediation, finding, received) else { return Ok(Taken::Known) };
         let closed_at = heard.stamp.unwrap_or(received);
         match (case.state(), heard.open) {
-            (State::Resolved { .. } | State::StillReported, Some(true)) if heard.changed && self.is_news(&case.remediation, &heard) => {
+            (State::Resolved { .. } | State::StillReported, Some(true)) if heard.changed && is_news(&case.remediation, &heard) => {
                 case.body(digest.to_owned(), raw.to_owned());
                 return self.recurred(&mut case, finding, received).await;
             }
@@ -186,12 +186,6 @@ impl Engine {
         case.record(self, None, Entry::new(ActivityStatus::Other, "Recurred", message));
         case.commit(self, Next::Now).await?;
         Ok(Taken::Recurred)
-    }
-
-    /// Whether a report of a resolved fault is newer than our own proof. A heartbeat, or the echo of our own write-back, is not.
-    fn is_news(&self, remediation: &Remediation, heard: &Heard) -> bool {
-        let by_others = remediation.state == State::Resolved { how: Resolution::ByOthers };
-        by_others || newer(heard.stamp, remediation.times.verified)
     }
 }
 
@@ -253,6 +247,12 @@ fn next_look(remediation: &Remediation) -> Next {
         state if state.is_moving() => Next::Now,
         _ => Next::Idle,
     }
+}
+
+/// Whether a report of a resolved fault is newer than our own proof. A heartbeat, or the echo of our own write-back, is not.
+fn is_news(remediation: &Remediation, heard: &Heard) -> bool {
+    let by_others = remediation.state == State::Resolved { how: Resolution::ByOthers };
+    by_others || newer(heard.stamp, remediation.times.verified)
 }
 
 /// Whether a word is newer than a proof.

@@ -28,12 +28,11 @@ impl Engine {
             State::Applying | State::Undoing => self.apply_step(&mut case).await,
             State::Verifying => self.verify_step(&mut case).await,
             State::Contained { until } if until <= self.now() => self.release_step(&mut case).await,
-            State::Contained { until } => Ok(Next::At(until)),
             State::Deferred { until } if until <= self.now() => {
                 case.advance(Event::Replan, "the time it was put off to has come")?;
                 case.commit(self, Next::Now).await
             }
-            State::Deferred { until } => Ok(Next::At(until)),
+            State::Contained { until } | State::Deferred { until } => Ok(Next::At(until)),
             _ => Ok(Next::Idle),
         }
     }

@@ -40,29 +40,18 @@ impl Engine {
         if let Some(run) = &mut case.remediation.fix {
             run.left = Some(Snapshot { values: snapshot.values.clone(), at: now, ..Snapshot::default() });
         }
-        match run.plan.expires_after_ms {
-            Some(life) => {
-                let until = now + i64::try_from(life).unwrap_or(i64::MAX / 2);
-                case.advance(Event::ProvedUntil(until), "contained; released by itself when the alert is closed at its source")?;
-                case.write_back(
-                    self,
-                    WriteBack::InProgress,
-                    &format!("stanch: contained by {} (plan {})", fix.name, crate::plan::short(&run.hash)),
-                );
-                case.notify(self, "A resource is contained");
-                case.commit(self, Next::At(until)).await
-            }
-            None => {
-                case.advance(Event::Proved, "a fresh read proves it")?;
-                case.write_back(
-                    self,
-                    WriteBack::Fixed,
-                    &format!("stanch: fixed by {} (plan {}), proven by a fresh read", fix.name, crate::plan::short(&run.hash)),
-                );
-                case.notify(self, "Fixed and proven");
-                case.commit(self, Next::Idle).await
-            }
+        let plan = crate::plan::short(&run.hash);
+        if let Some(life) = run.plan.expires_after_ms {
+            let until = now + i64::try_from(life).unwrap_or(i64::MAX / 2);
+            case.advance(Event::ProvedUntil(until), "contained; released by itself when the alert is closed at its source")?;
+            case.write_back(self, WriteBack::InProgress, &format!("stanch: contained by {} (plan {plan})", fix.name));
+            case.notify(self, "A resource is contained");
+            return case.commit(self, Next::At(until)).await;
         }
+        case.advance(Event::Proved, "a fresh read proves it")?;
+        case.write_back(self, WriteBack::Fixed, &format!("stanch: fixed by {} (plan {plan}), proven by a fresh read", fix.name));
+        case.notify(self, "Fixed and proven");
+        case.commit(self, Next::Idle).await
     }
 
     /// The changes of an undo are written: prove that everything is as it was.

@@ -10,14 +10,12 @@ use stanch_engine::Engine;
 use stanch_store::SqliteStore;
 
 use super::context::{Context, find};
-use super::drive::{deadline, drive, next_step, not_put_back, not_reopened, show, unfixed, watch};
+use super::drive::{OUTBOX, deadline, drive, next_step, not_put_back, not_reopened, show, unfixed, watch};
 use super::failure::{Code, Failure};
 use super::output::{print, print_json};
 use super::show::Page;
 use super::{RulesArg, WaitArg};
 use crate::local::LocalServer;
-
-const OUTBOX: usize = 100;
 
 /// Arguments of `approve`.
 #[derive(Debug, clap::Args)]
@@ -112,10 +110,10 @@ impl<'c> Question<'c> {
 
     /// Shows where it rests; what is not as wished is the failure.
     fn end(&self, case: Remediation, wrong: Option<(Code, String)>) -> Result<(), Failure> {
-        let hint = next_step(&case);
-        show(self.context.out, &[case])?;
+        let hint = next_step(&case, &self.context.data_again);
+        let shown = show(self.context.out, &[case]);
         match (wrong, hint) {
-            (None, _) => Ok(()),
+            (None, _) => shown,
             (Some((code, message)), Some(hint)) => Err(Failure::new(code, message).hint(hint)),
             (Some((code, message)), None) => Err(Failure::new(code, message)),
         }
@@ -168,7 +166,11 @@ pub(crate) async fn undo(context: &Context, arguments: &Undo) -> Result<(), Fail
         let mut page = Page::new(out.colour);
         page.plan(&plan, &hash, Some(&guard));
         page.gap();
-        print(&page.finish())?;
+        match print(&page.finish()) {
+            // That nobody reads on does not call the undo off.
+            Err(Failure::Closed) if !arguments.plan => {}
+            other => other?,
+        }
     }
     if arguments.plan {
         return Ok(());

@@ -9,13 +9,10 @@ use stanch_core::state::State;
 use stanch_engine::{Engine, PreviewOutcome};
 
 use super::context::{Context, quoted};
-use super::drive::{deadline, drive, next_step, show, unfixed};
+use super::drive::{OUTBOX, deadline, drive, next_step, show, unfixed};
 use super::failure::{Code, Failure, Said};
 use super::input::Document;
 use crate::wiring;
-
-/// Outbox items sent in one go.
-const OUTBOX: usize = 100;
 
 /// Arguments of `apply`.
 #[derive(Debug, clap::Args)]
@@ -65,19 +62,20 @@ pub(crate) async fn run(context: &Context, arguments: &Apply) -> Result<(), Fail
         cases.push(drive(&engine, case.id, deadline(arguments.wait.get()), out).await?);
     }
     engine.send_outbox(OUTBOX).await?;
-    show(out, &cases)?;
-    verdict(&cases, |case| approve_command(case, &by, arguments))
+    let shown = show(out, &cases);
+    verdict(&cases, |case| approve_command(case, &by, arguments, context).or_else(|| next_step(case, &context.data_again)))?;
+    shown
 }
 
 /// The exit code of the worst, and what to do about each that is not fixed.
-fn verdict(cases: &[Remediation], approve: impl Fn(&Remediation) -> Option<String>) -> Result<(), Failure> {
+fn verdict(cases: &[Remediation], next: impl Fn(&Remediation) -> Option<String>) -> Result<(), Failure> {
     let mut worst = None;
     let mut messages = Vec::new();
     for case in cases {
         let Some((code, message)) = unfixed(case) else { continue };
         worst = worst.max(Some(code));
         let said = Said::new(message);
-        messages.push(match approve(case).or_else(|| next_step(case)) {
+        messages.push(match next(case) {
             Some(hint) => said.hint(hint),
             None => said,
         });
@@ -87,16 +85,19 @@ fn verdict(cases: &[Remediation], approve: impl Fn(&Remediation) -> Option<Strin
 
 /// The command that approves a waiting plan: this one with its hash, unless the rule wants another person or the findings
 /// came from a pipe.
-fn approve_command(case: &Remediation, by: &str, arguments: &Apply) -> Option<String> {
+fn approve_command(case: &Remediation, by: &str, arguments: &Apply, context: &Context) -> Option<String> {
+    let again = &context.data_again;
     let run = case.fix.as_ref().filter(|_| matches!(case.state, State::Planned | State::AwaitingApproval))?;
     let another = case.decision.as_ref().is_some_and(|d| d.approvers.another_person) && case.asked_by.as_deref() == Some(by);
     if another {
-        return Some(format!("another person than {by} answers it, with `stanch approve {} --plan {}`", case.id, run.hash));
+        return Some(format!("another person than {by} answers it, with `stanch approve {} --plan {}{again}`", case.id, run.hash));
     }
     if arguments.file == "-" {
         return None;
     }
-    Some(format!("stanch apply {} --approve {}", quoted(&arguments.file), run.hash))
+    let rules = arguments.rules.folder().map_or_else(String::new, |rules| format!(" --rules {}", quoted(&rules.display().to_string())));
+    let source = arguments.source.name().map_or_else(String::new, |source| format!(" --source {source}"));
+    Some(format!("stanch apply {} --approve {}{rules}{source}{again}", quoted(&arguments.file), run.hash))
 }
 
 /// The findings, and of each the resources, whose plan has this hash: planned on the live state, or taken in under it before.

@@ -6,7 +6,7 @@ use stanch_core::port::Store;
 use super::context::Context;
 use super::failure::{Code, Failure};
 use super::output::{print, print_json};
-use super::text::plural;
+use super::text::{clean, plural};
 
 /// What is wanted of the records.
 #[derive(Debug, clap::Subcommand)]
@@ -66,5 +66,6 @@ pub(crate) async fn writes(context: &Context, command: Writes) -> Result<(), Fai
     if out.json {
         return print_json(&json!({"writes": allowed}));
     }
-    print(if allowed { "writes are on" } else { "writes are off: stanch reads, plans and records, and changes nothing" })
+    let what = if allowed { "on" } else { "off: stanch reads, plans and records, and changes nothing" };
+    print(&format!("data folder `{}`: writes are {what}", clean(&data.display().to_string())))
 }

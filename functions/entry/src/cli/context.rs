@@ -26,6 +26,8 @@ const DEMO: &str = "demo";
 pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) out: Output,
+    /// The arguments that name the data folder again, for commands that are suggested: ` --data DIR`, or nothing.
+    pub(crate) data_again: String,
 }
 
 impl Context {
@@ -72,6 +74,15 @@ impl Context {
         }
         self.out.note(&format!("note: nothing is kept in `{}` yet", data.display()));
         Ok(Arc::new(SqliteStore::in_memory()?))
+    }
+
+    /// Refuses to mix the demo with what is kept about real clouds.
+    pub(crate) fn refuse_real_data(data: &Path) -> Result<(), Failure> {
+        if data.join(SANDBOX).exists() || !data.join(DATABASE).exists() {
+            return Ok(());
+        }
+        let message = format!("the data folder `{}` holds remediations of real clouds; the demo needs a folder of its own", data.display());
+        Err(Failure::new(Code::Refused, message).hint("name another with `--data DIR`"))
     }
 
     /// Refuses to mix real clouds with the demo's data.

@@ -15,6 +15,9 @@ use super::output::{Output, print, print_json};
 use super::show::Page;
 use crate::wiring::now;
 
+/// Outbox items sent in one go.
+pub(crate) const OUTBOX: usize = 100;
+
 /// How often another worker's progress is looked at, milliseconds.
 const LOOK_MS: i64 = 200;
 
@@ -122,22 +125,24 @@ pub(crate) fn not_reopened(case: &Remediation) -> Option<(Code, String)> {
     }
 }
 
-/// The next step for a person, by where a remediation rests.
-pub(crate) fn next_step(case: &Remediation) -> Option<String> {
+/// The next step for a person, by where a remediation rests. `again` names the data folder (see [`Context::data_again`]).
+///
+/// [`Context::data_again`]: super::context::Context::data_again
+pub(crate) fn next_step(case: &Remediation, again: &str) -> Option<String> {
     let id = case.id;
     match case.state {
         State::Planned | State::AwaitingApproval => {
             let hash = case.fix.as_ref().map(|run| run.hash.as_str()).unwrap_or_default();
-            Some(format!("stanch approve {id} --plan {hash}"))
+            Some(format!("stanch approve {id} --plan {hash}{again}"))
         }
         State::Rejected | State::Refused | State::Failed | State::RolledBack | State::Exempt => {
-            Some(format!("`stanch reopen {id}` has it planned again"))
+            Some(format!("`stanch reopen {id}{again}` has it planned again"))
         }
-        State::Stuck => {
-            Some(format!("`stanch remediations show {id}` tells what happened; then `stanch undo {id}` or `stanch reopen {id}`"))
-        }
+        State::Stuck => Some(format!(
+            "`stanch remediations show {id}{again}` tells what happened; then `stanch undo {id}{again}` or `stanch reopen {id}{again}`"
+        )),
         State::Applying | State::Verifying | State::Undoing => {
-            Some(format!("nothing is lost: `stanch up` goes on with it; `stanch remediations show {id}` tells how far it is"))
+            Some(format!("nothing is lost: `stanch up{again}` goes on with it; `stanch remediations show {id}{again}` tells how far it is"))
         }
         _ => None,
     }

@@ -62,7 +62,7 @@ fn list(context: &Context) -> Result<(), Failure> {
     let width = fixes.iter().map(|fix| fix.name.len()).max().unwrap_or_default();
     let mut page = Page::new(out.colour);
     for fix in fixes {
-        page.line(0, &format!("{:<width$}  {}", fix.name, fix.title));
+        page.row(&format!("{:<width$}  {}", fix.name, fix.title));
     }
     print(&page.finish())
 }

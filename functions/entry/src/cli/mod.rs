@@ -31,27 +31,34 @@ use tracing_subscriber::EnvFilter;
 
 use crate::recognize;
 use crate::settings::Settings;
-use context::Context;
+use context::{Context, quoted};
 use failure::{Code, Failure};
 use output::{Output, errors, print};
 
 const EXAMPLES: &str = "\
 Examples:
   stanch up --demo                                  try it: simulated clouds, no account needed
-  stanch plan findings.json                         what would be done, field by field; changes nothing
+  stanch plan findings.json                         what would be done; changes nothing
   stanch apply findings.json                        take the findings in, as far as the rules allow
   stanch apply findings.json --approve 3f1c0a9be27d approve exactly that plan and apply it
   stanch remediations list --state stuck            what needs a person
   stanch undo 0198c0de-1f2a                         put a fix back
   stanch writes off                                 stop every write at once
 
-Findings are JSON as the source sent them: Defender for Cloud, Security Hub, Security Command Center, Prowler, OCSF.
-Exit codes: 0 done, 1 refused by a gate or something wrong was found, 2 bad input, 3 a cloud or the store failed.
-Settings are read from STANCH_* variables: STANCH_DATA, STANCH_RULES, STANCH_FIXES, STANCH_PROTECTED, STANCH_LOG and others.";
+Findings are JSON as Defender for Cloud, Security Hub, Security Command Center, Prowler or any OCSF
+source sent them.
+
+Exit codes:
+  0  done
+  1  refused by a gate, or something wrong was found
+  2  bad input
+  3  a cloud or the store failed
+
+Settings are read from variables: STANCH_DATA, STANCH_RULES, STANCH_FIXES, STANCH_LOG and others.";
 
 /// Closes cloud security findings: shows the exact change, applies what was allowed, proves it, can put it back.
 #[derive(Debug, Parser)]
-#[command(name = "stanch", version, after_help = EXAMPLES, max_term_width = 110, arg_required_else_help = true)]
+#[command(name = "stanch", version, after_help = EXAMPLES, max_term_width = 100, arg_required_else_help = true)]
 struct Arguments {
     #[command(flatten)]
     global: Global,
@@ -79,12 +86,12 @@ enum Command {
     Normalize(normalize::Normalize),
     /// Show what would be done about findings; changes nothing
     #[command(
-        after_help = "Reads the live state with your own credentials. --json gives the whole plan with its hash, one finding a line.\n\nExamples:\n  stanch plan findings.json\n  stanch plan findings.json --rules rules/ --json | jq .hash\n  stanch plan event.json --sandbox"
+        after_help = "Reads the live state with your own credentials.\n--json gives the whole plan with its hash, one finding a line.\n\nExamples:\n  stanch plan findings.json\n  stanch plan findings.json --rules rules/ --json | jq .hash\n  stanch plan event.json --sandbox"
     )]
     Plan(plan::Plan),
     /// Take findings in and fix what the rules, or you, allow
     #[command(
-        after_help = "The same gates as the server. A plan that needs approval is shown with the command that approves it. Approving what you asked\nfor yourself is recorded as self-approval, and refused where the rule wants another person.\n\nExamples:\n  stanch apply findings.json\n  stanch apply findings.json --approve 3f1c0a9be27d"
+        after_help = "The same gates as the server. A plan that needs approval is shown with the command that approves it.\nApproving what you asked for yourself is recorded as self-approval, and refused where the rule wants\nanother person.\n\nExamples:\n  stanch apply findings.json\n  stanch apply findings.json --approve 3f1c0a9be27d"
     )]
     Apply(apply::Apply),
     /// Approve a waiting plan
@@ -194,7 +201,8 @@ pub fn main() -> ExitCode {
     if let Some(data) = &global.data {
         settings.data = Some(data.clone());
     }
-    let context = Context { settings, out };
+    let data_again = global.data.as_ref().map_or_else(String::new, |data| format!(" --data {}", quoted(&data.display().to_string())));
+    let context = Context { settings, out, data_again };
     match start(&context, arguments.command) {
         Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
         Err(Failure::Told(code)) => ExitCode::from(code as u8),

@@ -3,7 +3,7 @@
 use stanch_core::ocsf::to_line;
 
 use super::context::Context;
-use super::failure::{Code, Failure};
+use super::failure::{Code, Failure, Said};
 use super::input::Document;
 use super::output::{errors, print};
 use super::text::plural;
@@ -41,12 +41,14 @@ pub(crate) fn run(context: &Context, arguments: &Normalize) -> Result<(), Failur
             lines.push('\n');
         }
         print(&lines)?;
-        for what in &reading.passed_over {
-            out.note(&format!("note: passed over: {what}"));
+        // A file of nothing but handshakes and scores holds no finding; that is not what was asked for.
+        let nothing = reading.findings.is_empty() && reading.faults.is_empty() && !reading.passed_over.is_empty();
+        if nothing {
+            errors(&reading.passed_over.iter().map(Said::new).collect::<Vec<_>>());
+        } else {
+            reading.passed_over.iter().for_each(|what| out.note(&format!("note: passed over: {what}")));
         }
         errors(&reading.faults);
-        // A file of nothing but handshakes and scores holds no finding; that is not what was asked for.
-        let nothing = reading.findings.is_empty() && !reading.passed_over.is_empty();
         bad |= nothing || !reading.faults.is_empty();
         if reading.faults.is_empty() && !nothing {
             out.note(&format!("{} finding{}", reading.findings.len(), plural(reading.findings.len())));

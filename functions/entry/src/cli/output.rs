@@ -48,12 +48,15 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&line)
 }
 
-/// Errors, each with its hint after a blank line.
+/// Errors, each with its hint after a blank line; the first of very many.
 pub(crate) fn errors(all: &[Said]) {
-    for said in all.iter().take(SHOWN_ERRORS) {
+    let shown: Vec<&Said> = all.iter().take(SHOWN_ERRORS).collect();
+    for (at, said) in shown.iter().enumerate() {
         say(&format!("error: {}", clean_lines(&said.message)));
-        if let Some(hint) = &said.hint {
-            say(&format!("\nhint: {}", clean_lines(hint)));
+        let next = shown.get(at + 1);
+        // Neighbours with one and the same hint share it.
+        if let Some(hint) = said.hint.as_ref().filter(|hint| next.is_none_or(|next| next.hint.as_ref() != Some(*hint))) {
+            say(&format!("\nhint: {}{}", clean_lines(hint), if next.is_some() { "\n" } else { "" }));
         }
     }
     if let Some(more) = all.len().checked_sub(SHOWN_ERRORS).filter(|more| *more > 0) {

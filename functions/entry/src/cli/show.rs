@@ -52,11 +52,21 @@ impl Page {
         self.push(&lines);
     }
 
+    /// A row of a table, never broken.
+    pub(crate) fn row(&mut self, text: &str) {
+        self.push(&clean(text));
+    }
+
     /// A named value at a depth.
     pub(crate) fn field(&mut self, depth: usize, name: &str, value: &str) {
-        let lead = format!("{}{name:<LABEL$}", "  ".repeat(depth));
+        self.lead(&format!("{}{name:<LABEL$}", "  ".repeat(depth)), value);
+    }
+
+    /// A text after its lead; further lines stand under the first.
+    pub(crate) fn lead(&mut self, lead: &str, text: &str) {
+        let lead = clean(lead);
         let rest = " ".repeat(lead.chars().count());
-        self.push(&wrap(&clean_lines(value), &lead, &rest));
+        self.push(&wrap(&clean_lines(text), &lead, &rest));
     }
 
     /// An empty line, unless the page is empty or ends with one.

@@ -201,7 +201,7 @@ impl Page {
         let status = text("/status_detail").or(text("/status")).unwrap_or("-");
         let actor = text("/unmapped/actor").map(|a| format!(" ({a})")).unwrap_or_default();
         let message = text("/message").unwrap_or_default();
-        self.line(1, &format!("{}  {status:<10}  {message}{actor}", time(at)));
+        self.lead(&format!("  {}  {status:<13}  ", time(at)), &format!("{message}{actor}"));
     }
 }
 

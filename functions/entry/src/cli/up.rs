@@ -22,8 +22,10 @@ pub(crate) struct Up {
 /// Runs the server until it is stopped.
 pub(crate) async fn run(context: &Context, arguments: Up) -> Result<(), Failure> {
     let data = if arguments.demo { context.demo_data() } else { context.data() };
-    if !arguments.demo {
-        Context::refuse_demo_data(&data)?;
+    if arguments.demo {
+        Context::refuse_real_data(&data)?
+    } else {
+        Context::refuse_demo_data(&data)?
     }
     let rules = arguments.rules.into_folder().or_else(|| context.settings.rules.clone());
     let options = UpOptions { demo: arguments.demo, listen: arguments.listen, data, rules, settings: context.settings.clone() };

@@ -73,7 +73,7 @@ fn a_fault_that_comes_back_reopens_its_remediation_and_is_counted() {
     world
         .sandbox
         .edit(stanch_core::cloud::Cloud::Aws, subject(BUCKET).uid, |b| {
-            drop(b.as_object_mut().unwrap().remove("PublicAccessBlockConfiguration"))
+            drop(b.as_object_mut().unwrap().remove("PublicAccessBlockConfiguration"));
         })
         .unwrap();
     let mut again = bucket();
