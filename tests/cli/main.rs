@@ -1,5 +1,11 @@
 //! The command line as its users see it: what it prints where, and how it ends.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test program; clippy knows only its test functions")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test program; clippy knows only its test functions"
+)]
 
 use std::io::Write;
 use std::path::Path;

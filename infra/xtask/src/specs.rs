@@ -29,15 +29,18 @@ pub(crate) fn run(repo: &Repo, flags: &[&str]) -> Result<(), Fault> {
     let court = Court { repo, python, node_modules, specs: repo.specs().ok() };
     let selftest = flags.contains(&"--selftest");
     let records = repo.records();
+    if !selftest && !RECORDS.iter().any(|name| records.join(name).exists()) {
+        return Err(Fault::Missing(format!("there are no exchanges in {}; run `cargo xtask test` first", records.display())));
+    }
     let session = Session {
         selftest,
         records: (!selftest).then_some(records.as_path()),
-        whole: true,
+        complete: records.join(COMPLETE).exists(),
         write_evidence: flags.contains(&"--write-evidence"),
     };
     hold(&court, &session, &mut stages);
     stages.print();
-    if stages.failures() == 0 { Ok(()) } else { Err(Fault::Found("not every exchange could be judged right".to_owned())) }
+    if stages.failures() == 0 { Ok(()) } else { Err(Fault::Found("the judges are not content; see FAILED above".to_owned())) }
 }
 
 /// What the judges need.
@@ -60,8 +63,8 @@ pub(crate) struct Session<'s> {
     pub(crate) selftest: bool,
     /// Folder with recorded exchanges to judge.
     pub(crate) records: Option<&'s Path>,
-    /// Whether the records come from all tests, so that every cloud must be among them.
-    pub(crate) whole: bool,
+    /// Whether the records come from all tests, and all passed: every cloud must be among them, and they are evidence.
+    pub(crate) complete: bool,
     /// Write what the records prove into the library.
     pub(crate) write_evidence: bool,
 }
@@ -89,16 +92,20 @@ struct Judged {
     verdict: Verdict,
 }
 
+/// Files of recorded exchanges.
+pub(crate) const RECORDS: [&str; 5] = ["azure.jsonl", "aws.jsonl", "gcp.jsonl", "emulator.jsonl", COMPLETE];
+/// Stands beside them when all tests ran and passed.
+pub(crate) const COMPLETE: &str = "complete";
 const CLOUDS: [Cloud; 3] = [Cloud::Azure, Cloud::Aws, Cloud::Gcp];
 
 /// Holds the session, cloud by cloud.
 pub(crate) fn hold(court: &Court<'_>, session: &Session<'_>, stages: &mut Stages) {
     let mut proven = Vec::new();
-    let mut complete = true;
+    let mut judged_all = true;
     for cloud in CLOUDS {
         if let Err(why) = court.sits(cloud) {
             stages.skip(&format!("judge {cloud}"), &why);
-            complete = false;
+            judged_all = false;
             continue;
         }
         if session.selftest {
@@ -108,22 +115,25 @@ pub(crate) fn hold(court: &Court<'_>, session: &Session<'_>, stages: &mut Stages
         let file = folder.join(format!("{cloud}.jsonl"));
         if file.is_file() {
             let judged = stages.run(&format!("judge {cloud}"), "cargo xtask specs", || judge_and_print(court, cloud, &file));
-            complete &= judged.is_some();
+            judged_all &= judged.is_some();
             proven.extend(judged.unwrap_or_default());
         } else {
-            complete = false;
-            if session.whole {
+            judged_all = false;
+            if session.complete {
                 stages.skip(&format!("judge {cloud}"), &format!("no exchanges in {}; run `cargo xtask test` first", file.display()));
             }
         }
     }
     match session.records {
-        Some(folder) if complete && session.whole => {
+        Some(folder) if judged_all && session.complete => {
             stages.run("evidence of the fixes", "cargo xtask specs --write-evidence", || {
                 evidence::settle(court.repo, &proven, &folder.join("emulator.jsonl"), session.write_evidence)
             });
         }
-        _ if session.write_evidence => stages.skip("writing evidence", "not every cloud was judged, or something was refused"),
+        _ if session.write_evidence => {
+            let why = "it takes the exchanges of a whole `cargo xtask test`, all passed and all judged right";
+            stages.run("evidence of the fixes", "cargo xtask test", || Err::<(), _>(Fault::Missing(why.to_owned())));
+        }
         _ => {}
     }
 }

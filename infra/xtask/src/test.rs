@@ -80,14 +80,18 @@ fn tests(repo: &Repo, args: &[&str], stages: &mut Stages) -> Result<Count, Fault
         }
     }
     let mut count = Count::default();
-    stages.run("run the tests", &again, || counted(&mut cargo, &mut count));
+    let passed = stages.run("run the tests", &again, || counted(&mut cargo, &mut count)).is_some();
     drop(moto);
+    let complete = whole && passed;
+    if complete {
+        crate::repo::write(&records.join(specs::COMPLETE), "")?;
+    }
 
     if whole && let Some(python) = &python {
         stages.run("compare the AWS table", "cargo xtask gen --check", || crate::r#gen::aws_table(repo, python)?.check(repo));
     }
     let court = Court { repo, python, node_modules, specs: repo.specs().ok() };
-    specs::hold(&court, &Session { selftest: true, records: Some(&records), whole, write_evidence: false }, stages);
+    specs::hold(&court, &Session { selftest: true, records: Some(&records), complete, write_evidence: false }, stages);
     Ok(count)
 }
 
@@ -102,18 +106,16 @@ fn installed(stages: &mut Stages, name: &str, attempt: Attempt) -> Option<PathBu
     }
 }
 
-/// An empty folder for the exchanges of this run.
+/// A folder for the exchanges of this run, without those of the last.
 fn fresh_records(repo: &Repo) -> Result<PathBuf, Fault> {
     let records = repo.records();
-    if records.exists() {
-        for entry in std::fs::read_dir(&records).map_err(Fault::io(format!("read {}", records.display())))? {
-            let path = entry.map_err(Fault::io(format!("read {}", records.display())))?.path();
-            if path.extension().is_some_and(|end| end == "jsonl") {
-                std::fs::remove_file(&path).map_err(Fault::io(format!("remove {}", path.display())))?;
-            }
+    std::fs::create_dir_all(&records).map_err(Fault::io(format!("make {}", records.display())))?;
+    for name in specs::RECORDS {
+        let path = records.join(name);
+        if path.exists() {
+            std::fs::remove_file(&path).map_err(Fault::io(format!("remove {}", path.display())))?;
         }
     }
-    std::fs::create_dir_all(&records).map_err(Fault::io(format!("make {}", records.display())))?;
     Ok(records)
 }
 

@@ -64,6 +64,6 @@ pub(crate) fn run(repo: &Repo) -> Result<(), Fault> {
 /// Every file that is tracked, or would be by `git add`.
 fn files(repo: &Repo) -> Result<Vec<String>, Fault> {
     let mut git = Command::new("git");
-    git.current_dir(&repo.root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    git.current_dir(&repo.root).args(["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     Ok(run_quietly(&mut git)?.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
 }

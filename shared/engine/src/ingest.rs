@@ -15,7 +15,7 @@ use crate::command::blank;
 use crate::{Engine, EngineError, Next};
 
 /// What became of one finding on one resource.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Intake {
     /// The remediation, unless nothing was opened.
     pub remediation: Option<RemediationId>,
@@ -28,7 +28,7 @@ pub struct Intake {
 }
 
 /// What became of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Taken {
     /// A new remediation.

@@ -92,7 +92,7 @@ impl<'c> Question<'c> {
 
     /// Has the server do it.
     async fn post(server: &LocalServer, id: RemediationId, verb: &str, body: Value) -> Result<Value, Failure> {
-        server.post(&format!("/api/remediations/{id}/{verb}"), body).await.map_err(|e| Failure::of(Code::Outside, &e))
+        Ok(server.post(&format!("/api/remediations/{id}/{verb}"), body).await?)
     }
 
     /// Follows it until it rests, and tells the outside.

@@ -7,6 +7,8 @@ use stanch_core::port::StoreError;
 use stanch_engine::EngineError;
 use stanch_library::LibraryError;
 
+use crate::local::LocalError;
+use crate::server::UpError;
 use crate::wiring::WiringError;
 
 /// The exit code.
@@ -135,6 +137,26 @@ impl From<WiringError> for Failure {
             WiringError::Library(error) => error.into(),
             WiringError::Store(error) => error.into(),
             other => Failure::of(Code::Input, &other),
+        }
+    }
+}
+
+impl From<LocalError> for Failure {
+    fn from(error: LocalError) -> Self {
+        let code = match &error {
+            LocalError::Unreachable { .. } => Code::Outside,
+            LocalError::Refused(_) => Code::Refused,
+        };
+        Failure::of(code, &error)
+    }
+}
+
+impl From<UpError> for Failure {
+    fn from(error: UpError) -> Self {
+        match error {
+            UpError::Wiring(error) => error.into(),
+            UpError::NotLoopback(_) => Failure::of(Code::Input, &error),
+            other => Failure::of(Code::Outside, &other),
         }
     }
 }

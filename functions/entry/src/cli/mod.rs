@@ -16,7 +16,7 @@ mod output;
 mod plan;
 mod remediations;
 mod rules;
-mod show;
+pub(crate) mod show;
 mod show_case;
 mod text;
 mod up;

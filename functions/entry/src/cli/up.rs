@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::context::Context;
-use super::failure::{Code, Failure};
+use super::failure::Failure;
 use crate::server::{self, UpOptions};
 
 /// Arguments of `up`.
@@ -23,11 +23,11 @@ pub(crate) struct Up {
 pub(crate) async fn run(context: &Context, arguments: Up) -> Result<(), Failure> {
     let data = if arguments.demo { context.demo_data() } else { context.data() };
     if arguments.demo {
-        Context::refuse_real_data(&data)?
+        Context::refuse_real_data(&data)?;
     } else {
-        Context::refuse_demo_data(&data)?
+        Context::refuse_demo_data(&data)?;
     }
     let rules = arguments.rules.into_folder().or_else(|| context.settings.rules.clone());
     let options = UpOptions { demo: arguments.demo, listen: arguments.listen, data, rules, settings: context.settings.clone() };
-    server::up(options).await.map_err(|e| Failure::of(Code::Outside, &e))
+    Ok(server::up(options).await?)
 }

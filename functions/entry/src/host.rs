@@ -1,0 +1,135 @@
+//! The Azure Functions custom handler: what the host sends over loopback, and what it wants back
+//! (<https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers>).
+//!
+//! `GET /` is answered at once: the host polls it to learn that the process is ready, and nothing is built before the first
+//! invocation. `POST /<function>` always gets a JSON body: on an empty one the host waits until the function's time-out. A
+//! status other than 2xx makes the invocation fail, so that the trigger's retry brings the batch again: only the store being
+//! out of reach does that. State is the SQLite store in `STANCH_DATA`; state in Azure's own storage is not built yet.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+use stanch_core::port::Kind;
+use stanch_engine::trigger::Invocation;
+use stanch_engine::{Engine, EngineError};
+use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
+
+use crate::functions::{self, Answer, Function};
+use crate::settings::Settings;
+use crate::wiring::{self, WiringError};
+
+/// The largest body of the host: a batch of events.
+const MAX_BODY: usize = 32 * 1024 * 1024;
+
+/// Why the handler could not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The port is missing or no port.
+    #[error("FUNCTIONS_CUSTOMHANDLER_PORT is `{0}`; the Functions host sets it to a port number\nhint: to try stanch without the host, run `stanch up`")]
+    Port(String),
+    /// The port cannot be listened on.
+    #[error("cannot listen on 127.0.0.1:{port}: {reason}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// Why.
+        reason: std::io::Error,
+    },
+}
+
+#[derive(Clone)]
+struct Shared {
+    settings: Arc<Settings>,
+    engine: Arc<OnceCell<Engine>>,
+}
+
+/// Serves the host until the process is told to end.
+pub async fn serve(settings: Settings) -> Result<(), HostError> {
+    let text = settings.functions_port.clone().unwrap_or_default();
+    let port: u16 = text.parse().map_err(|_| HostError::Port(text))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|reason| HostError::Listen { port, reason })?;
+    let shared = Shared { settings: Arc::new(settings), engine: Arc::default() };
+    let router = Router::new()
+        .route("/", get(|| async { "stanch" }))
+        .route("/{function}", post(invoke))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(shared);
+    axum::serve(listener, router)
+        .with_graceful_shutdown(crate::signal::ended())
+        .await
+        .map_err(|reason| HostError::Listen { port, reason })
+}
+
+async fn invoke(State(shared): State<Shared>, Path(name): Path<String>, body: Bytes) -> Response {
+    let Some(function) = functions::find(&name) else {
+        let error = format!("there is no function `{name}`; there are {}", functions::names());
+        return (StatusCode::NOT_FOUND, axum::Json(json!({ "error": error }))).into_response();
+    };
+    // In a task of its own: a panic ends the task, never the process, whose restarts the host counts.
+    match tokio::spawn(async move { run(&shared, function, &body).await }).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(function = name, %error, "invocation failed inside stanch");
+            answer(function, StatusCode::INTERNAL_SERVER_ERROR, json!({"error": "failed inside stanch; please report it"}))
+        }
+    }
+}
+
+async fn run(shared: &Shared, function: &'static Function, body: &[u8]) -> Response {
+    let invocation = match Invocation::read(body) {
+        Ok(invocation) => invocation,
+        Err(error) => return (StatusCode::BAD_REQUEST, axum::Json(json!({ "error": error.to_string() }))).into_response(),
+    };
+    let engine = match shared.engine.get_or_try_init(|| async { build(&shared.settings) }).await {
+        Ok(engine) => engine,
+        Err(error) => {
+            tracing::error!(%error, "stanch cannot be set up");
+            return (StatusCode::INTERNAL_SERVER_ERROR, axum::Json(json!({ "error": error.to_string() }))).into_response();
+        }
+    };
+    match function.run(engine, &invocation).await {
+        Ok(Answer { body, refused }) => answer(function, if refused { StatusCode::BAD_REQUEST } else { StatusCode::ACCEPTED }, body),
+        Err(error) => failed(function, &error),
+    }
+}
+
+fn failed(function: &Function, error: &EngineError) -> Response {
+    tracing::error!(function = function.name, %error, "invocation failed");
+    let body = json!({ "error": error.to_string() });
+    match (error.kind(), error) {
+        // The batch must come again; what of it was taken in is not doubled by that.
+        (Kind::Retry, _) => (StatusCode::INTERNAL_SERVER_ERROR, axum::Json(body)).into_response(),
+        (_, EngineError::Invocation(_) | EngineError::Normalize(_)) if !function.http => {
+            (StatusCode::BAD_REQUEST, axum::Json(body)).into_response()
+        }
+        (Kind::Refuse, _) => answer(function, StatusCode::CONFLICT, body),
+        _ => answer(function, StatusCode::BAD_REQUEST, body),
+    }
+}
+
+/// What the host wants: always a body; for an HTTP trigger the answer as an object. Strings are never bare words, which the
+/// host would try to read as base64.
+fn answer(function: &Function, status: StatusCode, body: Value) -> Response {
+    let outputs = if function.http {
+        json!({"res": {"statusCode": status.as_u16(), "headers": {"content-type": "application/json"}, "body": body.to_string()}})
+    } else {
+        json!({})
+    };
+    let logs = [json!({"function": function.name, "status": status.as_u16(), "result": body}).to_string()];
+    axum::Json(json!({"Outputs": outputs, "Logs": logs, "ReturnValue": null})).into_response()
+}
+
+fn build(settings: &Settings) -> Result<Engine, WiringError> {
+    let store = Arc::new(stanch_store::SqliteStore::open(&settings.data_folder())?);
+    let (clouds, sources) = wiring::real_clouds(settings)?;
+    let rules = wiring::rules(settings.rules.as_deref())?;
+    wiring::engine(settings, rules, clouds, sources, store, Arc::new(stanch_store::LocalQueue::new().0))
+}

@@ -1,0 +1,56 @@
+//! The AWS Lambda program: `securityhub-finding` on EventBridge events, directly or by way of SQS. It takes findings in; state
+//! is the SQLite store in `STANCH_DATA`, which on Lambda must be a mounted file system, until findings can be forwarded.
+
+use std::sync::Arc;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde::Deserialize;
+use serde_json::{Map, Value, json, value::RawValue};
+use stanch_engine::Engine;
+use stanch_engine::trigger::{Invocation, Receipt};
+
+use crate::settings::Settings;
+use crate::wiring;
+
+/// A batch of SQS messages, each an event.
+#[derive(Deserialize)]
+struct Batch {
+    #[serde(rename = "Records")]
+    records: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(rename = "messageId")]
+    id: String,
+    body: String,
+}
+
+/// Serves the Lambda runtime until it ends the process.
+pub async fn serve(settings: Settings) -> Result<(), Error> {
+    let store = Arc::new(stanch_store::SqliteStore::open(&settings.data_folder())?);
+    let (clouds, sources) = wiring::real_clouds(&settings)?;
+    let rules = wiring::rules(settings.rules.as_deref())?;
+    let engine = wiring::engine(&settings, rules, clouds, sources, store, Arc::new(stanch_store::LocalQueue::new().0))?;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| handle(&engine, event.payload))).await
+}
+
+async fn handle(engine: &Engine, payload: Box<RawValue>) -> Result<Value, Error> {
+    let Ok(batch) = serde_json::from_str::<Batch>(payload.get()) else {
+        return Ok(serde_json::to_value(take(engine, payload.get().to_owned()).await?)?);
+    };
+    // A message whose batch could not be stored comes again; the others do not.
+    let mut failures = Vec::new();
+    for message in batch.records {
+        if let Err(error) = take(engine, message.body).await {
+            tracing::error!(message = message.id, %error, "message not taken in");
+            failures.push(json!({ "itemIdentifier": message.id }));
+        }
+    }
+    Ok(json!({ "batchItemFailures": failures }))
+}
+
+async fn take(engine: &Engine, event: String) -> Result<Receipt, stanch_engine::EngineError> {
+    let data = Map::from_iter([(stanch_securityhub_finding::BINDING.to_owned(), Value::String(event))]);
+    stanch_securityhub_finding::handle(engine, &Invocation { data, metadata: Map::new() }).await
+}

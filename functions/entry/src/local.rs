@@ -1,0 +1,85 @@
+//! A local server that is running on a data folder, as the command line finds and asks it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The file in the data folder that says where the server listens; mode 0600, gone when the server has ended.
+pub const SERVER_FILE: &str = "server.json";
+/// The file with the bearer token; mode 0600.
+pub const TOKEN_FILE: &str = "token";
+
+/// What [`SERVER_FILE`] holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ServerFile {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Its process.
+    pub pid: u32,
+}
+
+/// A running server.
+pub struct LocalServer {
+    addr: SocketAddr,
+    token: String,
+}
+
+impl std::fmt::Display for LocalServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "http://{}", self.addr)
+    }
+}
+
+/// Why the server did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// It was not reached, or its answer is not readable.
+    #[error("the local server at {addr} did not answer: {reason}")]
+    Unreachable {
+        /// Where.
+        addr: SocketAddr,
+        /// Why.
+        reason: String,
+    },
+    /// It said no.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl LocalServer {
+    /// The server on a data folder, if one answers there.
+    pub fn find(data: &Path) -> Option<LocalServer> {
+        let file: ServerFile = serde_json::from_str(&std::fs::read_to_string(data.join(SERVER_FILE)).ok()?).ok()?;
+        let token = std::fs::read_to_string(data.join(TOKEN_FILE)).ok()?.trim().to_owned();
+        // A file left behind by a killed server names an address where nobody, or somebody else, listens.
+        std::net::TcpStream::connect_timeout(&file.addr, Duration::from_millis(500)).ok()?;
+        Some(LocalServer { addr: file.addr, token })
+    }
+
+    /// Sends a request that changes something.
+    pub async fn post(&self, path: &str, body: Value) -> Result<Value, LocalError> {
+        let unreachable = |reason: String| LocalError::Unreachable { addr: self.addr, reason };
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(60))
+            .build()
+            .map_err(|e| unreachable(e.to_string()))?;
+        let answer = client
+            .post(format!("http://{}{path}", self.addr))
+            .bearer_auth(&self.token)
+            .json(&body)
+            .send()
+            .await
+            .map_err(|e| unreachable(e.without_url().to_string()))?;
+        let status = answer.status();
+        let value: Value = answer.json().await.map_err(|e| unreachable(e.without_url().to_string()))?;
+        if status.is_success() {
+            return Ok(value);
+        }
+        Err(LocalError::Refused(value.get("error").and_then(Value::as_str).unwrap_or("refused without a reason").to_owned()))
+    }
+}

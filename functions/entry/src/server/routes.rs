@@ -1,0 +1,144 @@
+//! The local server's routes.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stanch_core::port::{Filter, Kind, Store};
+use stanch_core::remediation::RemediationId;
+use stanch_engine::{Engine, EngineError};
+
+use super::auth;
+use crate::functions;
+
+/// The largest event.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+#[derive(Clone)]
+struct Shared {
+    engine: Engine,
+    store: Arc<dyn Store>,
+}
+
+/// What a person answers. `by` is who the command line says it is; the record shows the door it came through.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Said {
+    by: Option<String>,
+    /// approve: only the plan with this hash.
+    hash: Option<String>,
+    /// reject: why.
+    why: Option<String>,
+    /// undo: only show the plan.
+    plan: bool,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    state: Option<String>,
+    limit: Option<usize>,
+}
+
+/// All routes behind the guard.
+pub(super) fn router(engine: Engine, store: Arc<dyn Store>, token: String) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { Json(json!({"alive": true})) }))
+        .route("/readyz", get(ready))
+        .route("/api/remediations", get(list))
+        .route("/api/remediations/{id}", get(show))
+        .route("/api/remediations/{id}/{verb}", post(answer))
+        .route("/{function}", post(event))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(token, auth::guard))
+        .with_state(Shared { engine, store })
+}
+
+async fn ready(State(shared): State<Shared>) -> Response {
+    match shared.store.writes_allowed().await {
+        Ok(writes) => Json(json!({"ready": true, "writes": writes})).into_response(),
+        Err(error) => auth::refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+    }
+}
+
+async fn list(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Response {
+    let filter = Filter { state: wanted.state, cloud: None, limit: Some(wanted.limit.unwrap_or(100)) };
+    match shared.store.list(&filter).await {
+        Ok(rows) => Json(rows).into_response(),
+        Err(error) => failed(&error.into()),
+    }
+}
+
+async fn show(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
+    let Some(id) = RemediationId::parse(&id) else { return no_id(&id) };
+    match shared.engine.load(id).await {
+        Ok(remediation) => Json(remediation).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn answer(State(shared): State<Shared>, Path((id, verb)): Path<(String, String)>, body: Bytes) -> Response {
+    let Some(id) = RemediationId::parse(&id) else { return no_id(&id) };
+    let said: Said = match body.is_empty() {
+        true => Said::default(),
+        false => match serde_json::from_slice(&body) {
+            Ok(said) => said,
+            Err(error) => return auth::refused(StatusCode::BAD_REQUEST, &format!("the body is not readable: {error}")),
+        },
+    };
+    match act(&shared.engine, id, &verb, said).await {
+        Ok(value) => Json(value).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn act(engine: &Engine, id: RemediationId, verb: &str, said: Said) -> Result<Value, EngineError> {
+    let by = said.by.as_deref().unwrap_or("local");
+    match verb {
+        "approve" => drop(engine.approve(id, by, said.hash.as_deref()).await?),
+        "reject" => drop(engine.reject(id, by, said.why.as_deref().unwrap_or("no reason given")).await?),
+        "reopen" => drop(engine.reopen(id, by).await?),
+        "undo" if said.plan => {
+            let (plan, guard) = engine.undo_plan(id).await?;
+            return Ok(json!({"hash": plan.hash(), "plan": plan, "guard": guard}));
+        }
+        "undo" => drop(engine.undo(id, by).await?),
+        other => return Err(EngineError::Invocation(format!("`{other}` is none of approve, reject, undo, reopen"))),
+    }
+    let remediation = engine.load(id).await?;
+    Ok(json!({"remediation": id, "state": remediation.state, "note": remediation.note}))
+}
+
+async fn event(State(shared): State<Shared>, Path(name): Path<String>, body: Bytes) -> Response {
+    let Some(function) = functions::find(&name) else {
+        return auth::refused(StatusCode::NOT_FOUND, &format!("there is no function `{name}`; there are {}", functions::names()));
+    };
+    let Ok(text) = String::from_utf8(body.to_vec()) else {
+        return auth::refused(StatusCode::BAD_REQUEST, "the body is no UTF-8 text");
+    };
+    match function.run_raw(&shared.engine, text).await {
+        Ok(answer) if answer.refused => (StatusCode::BAD_REQUEST, Json(answer.body)).into_response(),
+        Ok(answer) => (StatusCode::ACCEPTED, Json(answer.body)).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &EngineError) -> Response {
+    let status = match (error, error.kind()) {
+        (EngineError::Unknown(_), _) => StatusCode::NOT_FOUND,
+        (_, Kind::Retry) => StatusCode::SERVICE_UNAVAILABLE,
+        (_, Kind::Refuse) => StatusCode::CONFLICT,
+        (EngineError::Invocation(_) | EngineError::Normalize(_), _) => StatusCode::BAD_REQUEST,
+        (_, Kind::Broken) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    auth::refused(status, &error.to_string())
+}
+
+fn no_id(text: &str) -> Response {
+    auth::refused(StatusCode::BAD_REQUEST, &format!("`{text}` is no remediation id (a UUID)"))
+}
