@@ -60,7 +60,10 @@ fn api(url: &str) -> AwsApi {
 fn engine(url: &str, source: &SandboxSource) -> Engine {
     let library = Library::builtin().unwrap();
     let names: Vec<String> = library.all().map(|f| f.unwrap().name.clone()).collect();
-    let rules = format!("rule: all\nmode: auto\nscope: ['*']\naccept_unproven: [{}]\nlimits: {{per_hour: 100}}\ndo:\n  - fix: recommended\n", names.join(", "));
+    let rules = format!(
+        "rule: all\nmode: auto\nscope: ['*']\naccept_unproven: [{}]\nlimits: {{per_hour: 100}}\ndo:\n  - fix: recommended\n",
+        names.join(", ")
+    );
     let ports = Ports {
         clouds: Arc::new(api(url)),
         sources: Arc::new(source.clone()),
@@ -87,7 +90,8 @@ fn finding(subject: &Subject, uid: &str) -> Finding<'static> {
     finding.region = Some(REGION.into());
     finding.modified = Some(now());
     if !detection {
-        finding.compliance = Some(Compliance { control: Some(subject.rule.into()), status: ComplianceStatus::Fail, ..Compliance::default() });
+        finding.compliance =
+            Some(Compliance { control: Some(subject.rule.into()), status: ComplianceStatus::Fail, ..Compliance::default() });
     }
     let mut resource = Resource::new(Cloud::Aws, uid.to_owned());
     resource.kind = Some(subject.kind.into());

@@ -1,0 +1,95 @@
+//! `handler` as the Functions host drives it.
+
+use serde_json::{Value, json};
+
+use crate::{Program, client, event};
+
+async fn invoke(program: &Program, function: &str, body: String) -> (u16, String) {
+    let answer =
+        client().post(format!("{}/{function}", program.url)).header("content-type", "application/json").body(body).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+fn hosted(binding: &str, value: impl Into<Value>) -> String {
+    json!({"Data": {binding: value.into()}, "Metadata": {"sys": {"MethodName": "x"}}}).to_string()
+}
+
+fn alert() -> &'static str {
+    include_str!("../../functions/defender-alert/fixtures/alert.json")
+}
+
+#[tokio::test]
+async fn every_encoding_of_the_host_gives_the_finding_and_never_an_empty_body() {
+    let program = Program::handler().await;
+    let once = serde_json::to_string(alert()).unwrap();
+    let array = serde_json::to_string(&[alert()]).unwrap();
+    let object: Value = serde_json::from_str(alert()).unwrap();
+    for value in [json!(alert()), json!(once), json!(array), json!(serde_json::to_string(&array).unwrap()), object] {
+        let (status, text) = invoke(&program, "defender-alert", hosted("events", value.clone())).await;
+        assert_eq!(status, 200, "{value}: {text}");
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert!(
+            answer["Outputs"].is_object() && answer["Logs"][0].as_str().unwrap().contains("opened") || text.contains("known"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_bad_event_neither_loses_nor_repeats_the_others() {
+    let program = Program::handler().await;
+    let batch = serde_json::to_string(&[alert(), "{\"broken\":", "{\"x\":1}"]).unwrap();
+    let (status, text) = invoke(&program, "defender-alert", hosted("events", batch)).await;
+    assert_eq!(status, 200, "{text}");
+    assert!(text.contains("opened") && text.contains("refused"), "{text}");
+}
+
+#[tokio::test]
+async fn an_http_trigger_is_answered_with_an_object_that_the_host_cannot_misread() {
+    let program = Program::handler().await;
+    let request =
+        json!({"Url": "http://x/api/securityhub-finding", "Method": "POST", "Query": "{}", "Headers": {}, "Body": event("shop-a")});
+    let (status, text) = invoke(&program, "securityhub-finding", hosted("req", request)).await;
+    assert_eq!(status, 200, "{text}");
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["Outputs"]["res"]["statusCode"], 202, "{text}");
+    assert!(answer["Outputs"]["res"]["body"].as_str().unwrap().starts_with('{'), "{text}");
+
+    let nonsense = json!({"Url": "http://x", "Method": "POST", "Query": "{}", "Body": "not json"});
+    let (status, text) = invoke(&program, "securityhub-finding", hosted("req", nonsense)).await;
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, &answer["Outputs"]["res"]["statusCode"]), (200, &json!(400)), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_no_invocation_and_no_function_is_said_plainly() {
+    let program = Program::handler().await;
+    let (status, text) = invoke(&program, "Defender-Alert", hosted("events", "{}")).await;
+    assert_eq!(status, 404);
+    assert!(text.contains("defender-alert"), "{text}");
+    for body in ["", "[1]", "{\"Data\":"] {
+        let (status, text) = invoke(&program, "defender-alert", body.into()).await;
+        assert_eq!(status, 400, "{body}: {text}");
+        assert!(text.contains("Data"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_timer_and_the_queue_run() {
+    let program = Program::handler().await;
+    let timer = json!({"Schedule": {}, "ScheduleStatus": {"Last": "0001-01-01T00:00:00"}, "IsPastDue": false});
+    let (status, text) = invoke(&program, "reconcile", hosted("timer", timer)).await;
+    assert_eq!(status, 200, "{text}");
+    let message = r#"{"id":"00000000-0000-0000-0000-000000000001","version":1}"#;
+    let (status, text) = invoke(&program, "remediate", hosted("message", message)).await;
+    assert_eq!(status, 200, "{text}");
+    assert!(text.contains("there is no remediation"), "{text}");
+}
+
+#[test]
+fn without_the_hosts_port_it_says_what_to_do() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_handler")).env_clear().output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("FUNCTIONS_CUSTOMHANDLER_PORT") && said.contains("stanch up"), "{said}");
+}
