@@ -17,10 +17,22 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "STANCH_RULES", about: "Folder with rule files (`*.yaml`). Default: the built-in rule that plans and writes nothing." },
     Setting { name: "STANCH_FIXES", about: "Folder with fixes of your own, beside those that ship with stanch." },
     Setting { name: "STANCH_PROTECTED", about: "YAML file with protected targets of your own, added to those that ship with stanch." },
-    Setting { name: "STANCH_CHANNELS", about: "YAML file with webhook channels: name, `url` and `secret_env` (the variable that holds the secret)." },
-    Setting { name: "STANCH_LOG", about: "Log filter, as `info` or `stanch_engine=debug`. Default: `warn` for the command line, `info` for servers." },
-    Setting { name: "STANCH_AZURE_CLIENT_ID", about: "Client id of the user-assigned managed identity. Without it and outside Azure: `az login`." },
-    Setting { name: "STANCH_AWS_ROLE", about: "Role assumed in each account, as `arn:aws:iam::{account}:role/stanch-remediation`. Default: the caller's own credentials, in the caller's own account only." },
+    Setting {
+        name: "STANCH_CHANNELS",
+        about: "YAML file with webhook channels: name, `url` and `secret_env` (the variable that holds the secret).",
+    },
+    Setting {
+        name: "STANCH_LOG",
+        about: "Log filter, as `info` or `stanch_engine=debug`. Default: `warn` for the command line, `info` for servers.",
+    },
+    Setting {
+        name: "STANCH_AZURE_CLIENT_ID",
+        about: "Client id of the user-assigned managed identity. Without it and outside Azure: `az login`.",
+    },
+    Setting {
+        name: "STANCH_AWS_ROLE",
+        about: "Role assumed in each account, as `arn:aws:iam::{account}:role/stanch-remediation`. Default: the caller's own credentials, in the caller's own account only.",
+    },
     Setting { name: "STANCH_AWS_EXTERNAL_ID", about: "External id sent when that role is assumed." },
     Setting { name: "STANCH_AZURE_ENDPOINT", about: "Sends Azure calls to a server on this machine instead (tests only; loopback only)." },
     Setting { name: "STANCH_AWS_ENDPOINT", about: "Sends AWS calls to a server on this machine instead (tests only; loopback only)." },

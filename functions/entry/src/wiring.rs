@@ -161,8 +161,8 @@ fn azure(settings: &Settings) -> Result<Arc<dyn CloudApi>, WiringError> {
         }
         None => (Credentials::DeveloperTools, Endpoint::Cloud),
     };
-    let api = AzureApi::new(credentials, endpoint)
-        .map_err(|e| WiringError::Setting { name: "STANCH_AZURE_ENDPOINT", reason: e.to_string() })?;
+    let api =
+        AzureApi::new(credentials, endpoint).map_err(|e| WiringError::Setting { name: "STANCH_AZURE_ENDPOINT", reason: e.to_string() })?;
     Ok(Arc::new(api))
 }
 

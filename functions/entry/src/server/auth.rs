@@ -48,7 +48,10 @@ pub(super) async fn guard(State(token): State<String>, request: Request, next: N
     let given = text(headers, header::AUTHORIZATION).and_then(|a| a.strip_prefix("Bearer ")).unwrap_or_default();
     // Digests are compared, so that the time it takes tells nothing about the token.
     if !reads && sha256_hex(given.trim().as_bytes()) != sha256_hex(token.as_bytes()) {
-        return refused(StatusCode::UNAUTHORIZED, "a request that changes something needs `Authorization: Bearer <token>`; the token is in the data folder");
+        return refused(
+            StatusCode::UNAUTHORIZED,
+            "a request that changes something needs `Authorization: Bearer <token>`; the token is in the data folder",
+        );
     }
     next.run(request).await
 }
