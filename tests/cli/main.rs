@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 mod answers;
 mod cloud;
+mod demo;
 mod payload;
 
 /// How a run ended.

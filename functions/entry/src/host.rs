@@ -33,7 +33,9 @@ const MAX_BODY: usize = 32 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The port is missing or no port.
-    #[error("FUNCTIONS_CUSTOMHANDLER_PORT is `{0}`; the Functions host sets it to a port number\nhint: to try stanch without the host, run `stanch up`")]
+    #[error(
+        "FUNCTIONS_CUSTOMHANDLER_PORT is `{0}`; the Functions host sets it to a port number\nhint: to try stanch without the host, run `stanch up`"
+    )]
     Port(String),
     /// The port cannot be listened on.
     #[error("cannot listen on 127.0.0.1:{port}: {reason}")]
@@ -62,10 +64,7 @@ pub async fn serve(settings: Settings) -> Result<(), HostError> {
         .route("/{function}", post(invoke))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(shared);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(crate::signal::ended())
-        .await
-        .map_err(|reason| HostError::Listen { port, reason })
+    axum::serve(listener, router).with_graceful_shutdown(crate::signal::ended()).await.map_err(|reason| HostError::Listen { port, reason })
 }
 
 async fn invoke(State(shared): State<Shared>, Path(name): Path<String>, body: Bytes) -> Response {

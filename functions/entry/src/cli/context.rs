@@ -41,7 +41,7 @@ impl Context {
         let data = self.data();
         let demo = data.join(DEMO);
         if self.settings.data.is_none() && !data.join(DATABASE).exists() && demo.join(SANDBOX).exists() {
-            self.out.note(&format!("note: showing the demo's data in `{}`", demo.display()));
+            self.out.note(&format!("note: using the demo's data in `{}`", demo.display()));
             return demo;
         }
         data

@@ -174,7 +174,7 @@ impl RulesArg {
 
 #[derive(Debug, clap::Args)]
 struct WaitArg {
-    /// How long to wait until it is done and proven, as `30s` or `2m`; what is not done then goes on with `stanch up`
+    /// How long to wait until it is done and proven, as `30s` or `2m`; what is not done then goes on with `stanch up` [default: 2m]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     wait: Option<Duration>,
 }
@@ -214,7 +214,7 @@ pub fn main() -> ExitCode {
 }
 
 fn start(context: &Context, command: Command) -> Result<(), Failure> {
-    log(context, if matches!(command, Command::Up(_)) { "info" } else { "warn" })?;
+    log(context, if let Command::Up(up) = &command { up.log_level() } else { "warn" })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -19,6 +19,13 @@ pub(crate) struct Up {
     rules: super::RulesArg,
 }
 
+impl Up {
+    /// What is logged unless `STANCH_LOG` says otherwise: the demo tells its story itself.
+    pub(crate) fn log_level(&self) -> &'static str {
+        if self.demo { "warn" } else { "info" }
+    }
+}
+
 /// Runs the server until it is stopped.
 pub(crate) async fn run(context: &Context, arguments: Up) -> Result<(), Failure> {
     let data = if arguments.demo { context.demo_data() } else { context.data() };
