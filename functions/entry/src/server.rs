@@ -94,16 +94,13 @@ pub async fn up(options: UpOptions) -> Result<(), UpError> {
     let (queue, nudge) = LocalQueue::new();
     let queue = Arc::new(queue);
     let demo = options.demo.then(wiring::sandbox);
-    let engine = match &demo {
-        Some((sandbox, source)) => {
-            let rules = demo::rules(options.rules.as_deref())?;
-            wiring::engine(&options.settings, rules, Arc::new(sandbox.clone()), Arc::new(source.clone()), store.clone(), queue)?
-        }
-        None => {
-            let (clouds, sources) = wiring::real_clouds(&options.settings)?;
-            wiring::engine(&options.settings, wiring::rules(options.rules.as_deref())?, clouds, sources, store.clone(), queue)?
-        }
+    let (rules, (clouds, sources)) = if let Some((sandbox, source)) = &demo {
+        let clouds: wiring::CloudPorts = (Arc::new(sandbox.clone()), Arc::new(source.clone()));
+        (demo::rules(options.rules.as_deref())?, clouds)
+    } else {
+        (wiring::rules(options.rules.as_deref())?, wiring::real_clouds(&options.settings)?)
     };
+    let engine = wiring::engine(&options.settings, rules, clouds, sources, store.clone(), queue)?;
     let file = ServerFile { addr, pid: std::process::id() };
     let left = LeftBehind(options.data.join(SERVER_FILE));
     write_private(&left.0, &serde_json::to_string(&file).unwrap_or_default()).map_err(|e| data(e.to_string()))?;

@@ -135,8 +135,11 @@ fn read_yaml<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, WiringErr
     serde_saphyr::from_str(&text).map_err(|e| fail(e.to_string()))
 }
 
+/// What carries calls, and what is asked and told about findings.
+pub type CloudPorts = (Arc<dyn CloudApi>, Arc<dyn FindingSource>);
+
 /// The three clouds and the sources behind them, as the settings say. Nothing is connected yet.
-pub fn real_clouds(settings: &Settings) -> Result<(Arc<dyn CloudApi>, Arc<dyn FindingSource>), WiringError> {
+pub fn real_clouds(settings: &Settings) -> Result<CloudPorts, WiringError> {
     let azure = azure(settings)?;
     let role = aws_role(settings)?;
     let credentials = Arc::new(match &settings.aws_endpoint {
@@ -176,9 +179,7 @@ fn aws_role(settings: &Settings) -> Result<Option<stanch_aws::RolePattern>, Wiri
     }))
 }
 
-type GoogleParts = (Arc<dyn CloudApi>, Arc<dyn FindingSource>);
-
-fn gcp(settings: &Settings) -> Result<GoogleParts, WiringError> {
+fn gcp(settings: &Settings) -> Result<CloudPorts, WiringError> {
     use stanch_gcp::{Credentials, Endpoint, GcpApi, SccSource};
     let wrong = |e: stanch_gcp::Error| WiringError::Setting { name: "STANCH_GCP_ENDPOINT", reason: e.to_string() };
     let (credentials, endpoint) = match &settings.gcp_endpoint {

@@ -3,14 +3,17 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use stanch_entry::log::{self, LogTo};
 use stanch_entry::settings::Settings;
+use stanch_entry::{host, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let settings = Settings::from_env();
-    log::start(settings.log.as_deref(), "info", LogTo::Stdout);
-    match stanch_entry::host::serve(settings).await {
+    let ended = match log::start(settings.log.as_deref()) {
+        Ok(()) => host::serve(settings).await.map_err(|e| e.to_string()),
+        Err(error) => Err(error),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             drop(writeln!(std::io::stderr(), "error: {error}"));

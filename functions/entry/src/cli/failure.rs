@@ -144,8 +144,8 @@ impl From<WiringError> for Failure {
 impl From<LocalError> for Failure {
     fn from(error: LocalError) -> Self {
         let code = match &error {
-            LocalError::Unreachable { .. } => Code::Outside,
-            LocalError::Refused(_) => Code::Refused,
+            LocalError::Unreachable { .. } | LocalError::Refused { status: 500.., .. } => Code::Outside,
+            LocalError::Refused { .. } => Code::Refused,
         };
         Failure::of(code, &error)
     }

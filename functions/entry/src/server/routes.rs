@@ -84,12 +84,10 @@ async fn show(State(shared): State<Shared>, Path(id): Path<String>) -> Response 
 
 async fn answer(State(shared): State<Shared>, Path((id, verb)): Path<(String, String)>, body: Bytes) -> Response {
     let Some(id) = RemediationId::parse(&id) else { return no_id(&id) };
-    let said: Said = match body.is_empty() {
-        true => Said::default(),
-        false => match serde_json::from_slice(&body) {
-            Ok(said) => said,
-            Err(error) => return auth::refused(StatusCode::BAD_REQUEST, &format!("the body is not readable: {error}")),
-        },
+    let text = if body.is_empty() { b"{}".as_slice() } else { &body };
+    let said: Said = match serde_json::from_slice(text) {
+        Ok(said) => said,
+        Err(error) => return auth::refused(StatusCode::BAD_REQUEST, &format!("the body is not readable: {error}")),
     };
     match act(&shared.engine, id, &verb, said).await {
         Ok(value) => Json(value).into_response(),

@@ -300,7 +300,8 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// SHA-256 (hex) over the RFC 8785 canonical JSON of everything that decides what happens; see [`hash`].
+    /// SHA-256 (hex) over the RFC 8785 canonical JSON of everything that decides what happens: not of etags, times,
+    /// titles, the finding, guard results or evidence.
     pub fn hash(&self) -> String {
         hash::hash(self)
     }
