@@ -40,24 +40,22 @@ fn answers_go_through_the_server_that_holds_the_clouds() {
     let desk = Desk::new().set("STANCH_DATA", "data");
     let demo = Demo::start(&desk);
 
-    let waiting = listed(&desk, "awaiting-approval", "aws");
-    let refused = desk.run(&["approve", &waiting, "--plan", &"0".repeat(12)]).code(1);
-    assert!(refused.err.contains("is not the one that waits"), "{}", refused.err);
-    let approved = desk.run(&["approve", &waiting]).code(0);
-    assert!(approved.out.contains("resolved (fixed)"), "{}", approved.out);
-
     let fixed = listed(&desk, "resolved", "gcp");
     let plan = desk.run(&["undo", &fixed, "--plan"]).code(0);
     assert!(plan.out.contains("Put back: ") && plan.out.contains("plan hash   "), "{}", plan.out);
     assert!(desk.run(&["undo", &fixed]).code(0).out.contains("rolled-back"));
 
-    let unwanted = listed(&desk, "awaiting-approval", "azure");
-    assert!(desk.run(&["reject", &unwanted, "--why", "not ours"]).code(0).out.contains("rejected by cli:alice: not ours"));
-    assert!(desk.run(&["reopen", &unwanted]).code(0).out.contains("awaiting-approval"));
+    let waiting = listed(&desk, "awaiting-approval", "azure");
+    assert!(desk.run(&["reject", &waiting, "--why", "not ours"]).code(0).out.contains("rejected by cli:alice: not ours"));
+    assert!(desk.run(&["reopen", &waiting]).code(0).out.contains("awaiting-approval"));
+    let refused = desk.run(&["approve", &waiting, "--plan", &"0".repeat(12)]).code(1);
+    assert!(refused.err.contains("is not the one that waits"), "{}", refused.err);
+    let approved = desk.run(&["approve", &waiting]).code(0);
+    assert!(approved.out.contains("resolved (fixed)"), "{}", approved.out);
     assert!(desk.run(&["audit", "verify"]).code(0).out.ends_with(": every record holds\n"));
 
     drop(demo);
     // Without the demo its clouds are gone; nothing is sent to real ones instead.
-    let refused = desk.run(&["approve", &unwanted]).code(1);
+    let refused = desk.run(&["approve", &waiting]).code(1);
     assert!(refused.err.contains("whose clouds exist only while it runs"), "{}", refused.err);
 }

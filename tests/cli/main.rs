@@ -18,6 +18,7 @@ mod answers;
 mod cloud;
 mod demo;
 mod payload;
+mod samples;
 
 /// How a run ended.
 struct Run {

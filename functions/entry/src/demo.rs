@@ -14,9 +14,8 @@ use stanch_sandbox::{DemoEvent, SandboxSource, demo_events};
 
 use crate::cli::show::Page;
 use crate::functions;
-use crate::local::TOKEN_FILE;
+use crate::local::{SANDBOX_FILE, TOKEN_FILE, write_private};
 use crate::recognize::recognize;
-use crate::server::{SANDBOX_FILE, write_private};
 use crate::wiring::{self, WiringError};
 
 const RULES: &str = include_str!("demo-rules.yaml");

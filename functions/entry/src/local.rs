@@ -1,5 +1,7 @@
 //! A local server that is running on a data folder, as the command line finds and asks it.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -11,6 +13,9 @@ use serde_json::Value;
 pub const SERVER_FILE: &str = "server.json";
 /// The file with the bearer token; mode 0600.
 pub const TOKEN_FILE: &str = "token";
+
+/// The file that marks a data folder as the demo's.
+pub const SANDBOX_FILE: &str = "sandbox";
 
 /// What [`SERVER_FILE`] holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,4 +93,13 @@ impl LocalServer {
         let reason = value.get("error").and_then(Value::as_str).unwrap_or("refused without a reason").to_owned();
         Err(LocalError::Refused { status: status.as_u16(), reason })
     }
+}
+
+/// Writes a file that only its owner reads.
+pub fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)?.write_all(text.as_bytes())
 }

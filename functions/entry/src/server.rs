@@ -17,14 +17,10 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::demo;
-use crate::local::{SERVER_FILE, ServerFile, TOKEN_FILE};
+use crate::local::{SANDBOX_FILE, SERVER_FILE, ServerFile, TOKEN_FILE, write_private};
 use crate::settings::Settings;
 use crate::wiring::{self, WiringError};
 
-pub use auth::write_private;
-
-/// The file that marks a data folder as the demo's.
-pub const SANDBOX_FILE: &str = "sandbox";
 /// How many remediations one round of the worker takes up.
 const ROUND: usize = 64;
 

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::digest::{hex, sha256_hex};
 use crate::remediation::RemediationId;
 
 /// Where a chain ends.
@@ -82,11 +83,6 @@ pub fn verify(id: RemediationId, head: &ChainHead, entries: &[ChainEntry]) -> Re
     Ok(())
 }
 
-/// Lower-case hex of a SHA-256.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
 fn link(id: RemediationId, previous: &str, sequence: u64, body: &str) -> String {
     let mut hasher = Sha256::new();
     if previous.is_empty() {
@@ -99,12 +95,6 @@ fn link(id: RemediationId, previous: &str, sequence: u64, body: &str) -> String 
     hasher.update([0]);
     hasher.update(body.as_bytes());
     hex(&hasher.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0'));
-    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 #[cfg(test)]

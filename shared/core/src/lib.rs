@@ -5,6 +5,7 @@ pub mod chain;
 pub mod cloud;
 pub mod decide;
 pub mod diagnostic;
+pub mod digest;
 pub mod expr;
 pub mod finding;
 pub mod fix;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use stanch_core::api::{ApiRequest, ApiResponse};
-use stanch_core::chain::sha256_hex;
+use stanch_core::digest::sha256_hex;
 use stanch_core::expr::{Dialect, Expr, Scope};
 use stanch_core::fix::{Fix, Repeat};
 use stanch_core::ocsf::{ActivityCall, ActivityStatus};

@@ -14,8 +14,19 @@ use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_core::rule::Step;
 use stanch_core::state::{Event, IllegalMove, State, advance};
 
+use crate::Engine;
 use crate::error::EngineError;
-use crate::{Engine, step::Next};
+
+/// What comes after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Another step can follow at once.
+    Now,
+    /// Not before then, milliseconds since the epoch.
+    At(Millis),
+    /// Nothing, until something happens.
+    Idle,
+}
 
 /// A loaded remediation and what is to be committed with it.
 pub(crate) struct Case {

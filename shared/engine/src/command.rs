@@ -1,16 +1,17 @@
 //! What people ask for: show a plan, apply, approve, reject, undo, look. The same gates as for events.
 
-use stanch_core::chain::{ChainHead, sha256_hex};
 use stanch_core::decide::{Decision, decide};
-use stanch_core::finding::{Finding, Millis};
+use stanch_core::digest::sha256_hex;
+use stanch_core::finding::Finding;
 use stanch_core::guard::{GuardReport, Verdict};
 use stanch_core::ocsf::ActivityStatus;
 use stanch_core::plan::{Plan, undo};
-use stanch_core::remediation::{Approval, ApprovalKind, Remediation, RemediationId, RemediationKey, RemediationRequest, Times};
+use stanch_core::remediation::{Approval, ApprovalKind, Remediation, RemediationId, RemediationKey};
 use stanch_core::state::{Event, Resolution, State};
 
 use crate::apply::new_run;
 use crate::case::{Case, Entry};
+use crate::ingest::blank;
 use crate::observe::Live;
 use crate::plan::Planned;
 use crate::{Engine, EngineError, Next};
@@ -212,37 +213,5 @@ impl Engine {
         let decision = remediation.decision.clone().unwrap_or_default();
         let guard = self.ask_guards(&plan, &decision, remediation).await?;
         Ok((plan, guard))
-    }
-}
-
-/// A remediation that is not stored yet.
-pub(crate) fn blank(
-    id: RemediationId,
-    key: RemediationKey,
-    finding: &Finding<'static>,
-    resource: stanch_core::cloud::Resource<'static>,
-    decision: Decision,
-    received: Millis,
-) -> Remediation {
-    Remediation {
-        id,
-        version: 0,
-        key,
-        state: State::Open,
-        note: decision.reasons.join("; "),
-        finding: finding.clone(),
-        resource,
-        raw_digest: String::new(),
-        control: None,
-        reporters: vec![crate::ingest::reporter(finding, received)],
-        decision: Some(decision),
-        fix: None,
-        undo: None,
-        request: RemediationRequest::default(),
-        times: Times { detected: finding.first_seen.or(finding.created).or(finding.time), received: Some(received), ..Times::default() },
-        recurrences: 0,
-        tries: 0,
-        asked_by: None,
-        chain: ChainHead::default(),
     }
 }

@@ -1,17 +1,17 @@
 //! Taking findings in: each (fault, resource) becomes one remediation, whoever reports it and however often.
 
-use stanch_core::chain::sha256_hex;
+use stanch_core::chain::ChainHead;
 use stanch_core::cloud::{Resource, Text};
-use stanch_core::decide::decide;
+use stanch_core::decide::{Decision, decide};
+use stanch_core::digest::sha256_hex;
 use stanch_core::finding::{Finding, FindingStatus, Millis};
 use stanch_core::ocsf::ActivityStatus;
 use stanch_core::port::StoreError;
-use stanch_core::remediation::{Remediation, RemediationId, RemediationKey, Reporter};
+use stanch_core::remediation::{Remediation, RemediationId, RemediationKey, RemediationRequest, Reporter, Times};
 use stanch_core::rule::Mode;
 use stanch_core::state::{Event, Resolution, State};
 
 use crate::case::{Case, Entry};
-use crate::command::blank;
 use crate::{Engine, EngineError, Next};
 
 /// What became of one finding on one resource.
@@ -264,7 +264,7 @@ fn newer(stamp: Option<Millis>, proven: Option<Millis>) -> bool {
     }
 }
 
-pub(crate) fn reporter(finding: &Finding<'static>, received: Millis) -> Reporter {
+fn reporter(finding: &Finding<'static>, received: Millis) -> Reporter {
     Reporter {
         source: finding.source,
         uid: finding.uid.to_string(),
@@ -273,5 +273,37 @@ pub(crate) fn reporter(finding: &Finding<'static>, received: Millis) -> Reporter
         last_received: received,
         open: finding.is_open(),
         modified: finding.modified.or(finding.last_seen).or(finding.time),
+    }
+}
+
+/// A remediation that is not stored yet.
+pub(crate) fn blank(
+    id: RemediationId,
+    key: RemediationKey,
+    finding: &Finding<'static>,
+    resource: stanch_core::cloud::Resource<'static>,
+    decision: Decision,
+    received: Millis,
+) -> Remediation {
+    Remediation {
+        id,
+        version: 0,
+        key,
+        state: State::Open,
+        note: decision.reasons.join("; "),
+        finding: finding.clone(),
+        resource,
+        raw_digest: String::new(),
+        control: None,
+        reporters: vec![reporter(finding, received)],
+        decision: Some(decision),
+        fix: None,
+        undo: None,
+        request: RemediationRequest::default(),
+        times: Times { detected: finding.first_seen.or(finding.created).or(finding.time), received: Some(received), ..Times::default() },
+        recurrences: 0,
+        tries: 0,
+        asked_by: None,
+        chain: ChainHead::default(),
     }
 }

@@ -23,10 +23,10 @@ use stanch_core::guard::Protected;
 use stanch_core::port::{CloudApi, FindingSource, Fixes, Notifier, Store, WorkQueue};
 use stanch_core::rule::RuleSet;
 
+pub use case::Next;
 pub use command::{Preview, PreviewOutcome};
 pub use error::EngineError;
 pub use ingest::{Intake, Taken};
-pub use step::Next;
 
 /// Everything the engine works through. `entry` alone names the implementations.
 #[derive(Clone)]

@@ -1,23 +1,11 @@
 //! One step of one remediation.
 
-use stanch_core::finding::Millis;
 use stanch_core::port::StoreError;
 use stanch_core::remediation::RemediationId;
 use stanch_core::state::{Event, State};
 
-use crate::case::Case;
+use crate::case::{Case, Next};
 use crate::{Engine, EngineError};
-
-/// What comes after a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Another step can follow at once.
-    Now,
-    /// Not before then, milliseconds since the epoch.
-    At(Millis),
-    /// Nothing, until something happens.
-    Idle,
-}
 
 impl Engine {
     /// Takes a remediation one step further. Repeating it is harmless.

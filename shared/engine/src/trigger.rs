@@ -128,7 +128,7 @@ pub async fn take_events(
 }
 
 fn refuse(receipt: &mut Receipt, event: &str, why: &str) {
-    let digest = stanch_core::chain::sha256_hex(event.as_bytes());
+    let digest = stanch_core::digest::sha256_hex(event.as_bytes());
     tracing::error!(digest, bytes = event.len(), why, "event refused");
     receipt.refused.push(why.to_owned());
 }

@@ -11,13 +11,12 @@ use stanch_store::{LocalQueue, SqliteStore};
 use super::failure::{Code, Failure};
 use super::output::Output;
 use super::show_case::pick;
+use crate::local::SANDBOX_FILE;
 use crate::settings::Settings;
 use crate::wiring;
 
 /// The store's file in a data folder.
 const DATABASE: &str = "stanch.db";
-/// Written by the demo into its data folder: what is kept there is about simulated clouds.
-const SANDBOX: &str = "sandbox";
 /// Where the demo keeps its data unless told otherwise, below the data folder.
 const DEMO: &str = "demo";
 
@@ -40,7 +39,7 @@ impl Context {
     pub(crate) fn kept_data(&self) -> PathBuf {
         let data = self.data();
         let demo = data.join(DEMO);
-        if self.settings.data.is_none() && !data.join(DATABASE).exists() && demo.join(SANDBOX).exists() {
+        if self.settings.data.is_none() && !data.join(DATABASE).exists() && demo.join(SANDBOX_FILE).exists() {
             self.out.note(&format!("note: using the demo's data in `{}`", demo.display()));
             return demo;
         }
@@ -78,7 +77,7 @@ impl Context {
 
     /// Refuses to mix the demo with what is kept about real clouds.
     pub(crate) fn refuse_real_data(data: &Path) -> Result<(), Failure> {
-        if data.join(SANDBOX).exists() || !data.join(DATABASE).exists() {
+        if data.join(SANDBOX_FILE).exists() || !data.join(DATABASE).exists() {
             return Ok(());
         }
         let message = format!("the data folder `{}` holds remediations of real clouds; the demo needs a folder of its own", data.display());
@@ -87,7 +86,7 @@ impl Context {
 
     /// Refuses to mix real clouds with the demo's data.
     pub(crate) fn refuse_demo_data(data: &Path) -> Result<(), Failure> {
-        if !data.join(SANDBOX).exists() {
+        if !data.join(SANDBOX_FILE).exists() {
             return Ok(());
         }
         let message = format!("the data folder `{}` belongs to the demo, whose clouds exist only while it runs", data.display());

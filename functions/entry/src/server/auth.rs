@@ -1,7 +1,5 @@
 //! Who may ask the local server for what.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::Path;
 
 use axum::extract::{Request, State};
@@ -9,7 +7,9 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use stanch_core::chain::sha256_hex;
+use stanch_core::digest::sha256_hex;
+
+use crate::local::write_private;
 
 /// The token of a data folder: the one that stands there, else a new one of 256 random bits.
 pub(super) fn token(file: &Path) -> Result<String, String> {
@@ -23,15 +23,6 @@ pub(super) fn token(file: &Path) -> Result<String, String> {
     let token = random.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     write_private(file, &token).map_err(|e| e.to_string())?;
     Ok(token)
-}
-
-/// Writes a file that only its owner reads.
-pub fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)?.write_all(text.as_bytes())
 }
 
 /// Lets a request pass, or says why not.

@@ -210,7 +210,7 @@ fn seal(read: &str, path: &str, value: &mut Value, sealed: &mut BTreeMap<String,
         && !slot.is_null()
     {
         let reference = if path.is_empty() { read.to_owned() } else { format!("{read}.{path}") };
-        let digest = crate::chain::sha256_hex(format!("{reference}\0{slot}").as_bytes());
+        let digest = crate::digest::sha256_hex(format!("{reference}\0{slot}").as_bytes());
         let marker = serde_json::json!({ SEALED: reference, "sha256": digest });
         sealed.insert(reference, std::mem::replace(slot, marker));
     }

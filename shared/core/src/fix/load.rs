@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::node::{Node, NodeKind, Place};
 use super::{Activity, CallSpec, ChangeSpec, Disruption, Evidence, Fix, Observe, Param, Repeat, Template, UndoClass, UndoSpec};
 use crate::api::Method;
-use crate::chain::sha256_hex;
 use crate::cloud::Cloud;
 use crate::diagnostic::Diagnostic;
+use crate::digest::sha256_hex;
 use crate::expr::{Dialect, Expr};
 
 #[derive(Deserialize)]

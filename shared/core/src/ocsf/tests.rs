@@ -232,7 +232,7 @@ fn a_written_finding_keeps_what_it_held() {
         json!({"name": "resources[].uid", "type_id": 10, "type": "Resource UID", "value": "/subscriptions/s-1"})
     );
     assert_eq!(v["raw_data"], r#"{"id":"f-1"}"#);
-    assert_eq!(v["raw_data_hash"]["value"], crate::chain::sha256_hex(br#"{"id":"f-1"}"#));
+    assert_eq!(v["raw_data_hash"]["value"], crate::digest::sha256_hex(br#"{"id":"f-1"}"#));
     let unmapped = &v["unmapped"];
     assert_eq!((&unmapped["source"], &unmapped["policy"]), (&json!("defender-assessment"), &json!("policy-1")));
     assert_eq!((&unmapped["severity_original"], &unmapped["status_original"]), (&json!("HIGH"), &json!("Dismissed")));

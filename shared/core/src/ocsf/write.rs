@@ -4,8 +4,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::{AccountOut, CloudOut, Each, PROFILES, ResourceObservable, VERSION, entry, non_empty};
-use crate::chain::sha256_hex;
 use crate::cloud::{Account, Cloud, Resource, Text};
+use crate::digest::sha256_hex;
 use crate::finding::{Activity, Compliance, Finding, FindingClass, Guidance, Millis, Product, Risk, Vulnerability};
 
 /// A finding that serialises as an OCSF 1.8.0 event of class 2002, 2003 or 2004 with profile `cloud`. What the finding does

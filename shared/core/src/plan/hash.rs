@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{Change, FieldChange, Late, Plan, PlanKind, UndoCall};
 use crate::api::ApiRequest;
-use crate::chain::sha256_hex;
+use crate::digest::sha256_hex;
 use crate::fix::Repeat;
 
 #[derive(Serialize)]
