@@ -12,7 +12,11 @@ impl Demo {
     /// Starts it and waits until it has told its story.
     fn start(desk: &Desk) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stanch"));
-        command.args(["up", "--demo", "--listen", "127.0.0.1:0", "--data", "data"]).current_dir(desk.folder.path()).env_clear();
+        command
+            .args(["up", "--demo", "--listen", "127.0.0.1:0", "--data", "data"])
+            .current_dir(desk.folder.path())
+            .env_clear()
+            .env("USER", "alice");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let story = BufReader::new(child.stdout.take().unwrap());
         let demo = Demo(child);
@@ -46,7 +50,7 @@ fn answers_go_through_the_server_that_holds_the_clouds() {
     assert!(desk.run(&["undo", &fixed]).code(0).out.contains("rolled-back"));
 
     let waiting = listed(&desk, "awaiting-approval", "azure");
-    assert!(desk.run(&["reject", &waiting, "--why", "not ours"]).code(0).out.contains("rejected by cli:alice: not ours"));
+    assert!(desk.run(&["reject", &waiting, "--why", "not ours"]).code(0).out.contains("rejected by local:alice: not ours"));
     assert!(desk.run(&["reopen", &waiting]).code(0).out.contains("awaiting-approval"));
     let refused = desk.run(&["approve", &waiting, "--plan", &"0".repeat(12)]).code(1);
     assert!(refused.err.contains("is not the one that waits"), "{}", refused.err);

@@ -32,7 +32,7 @@ pub(crate) fn prepare(data: &Path) -> Result<(), String> {
     if let Some(server) = crate::local::LocalServer::find(data) {
         return Err(format!("a demo is running on it already ({server})"));
     }
-    for name in OURS {
+    for name in OURS.iter().filter(|_| marker.exists()) {
         match std::fs::remove_file(data.join(name)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.to_string()),
             _ => {}
@@ -147,9 +147,7 @@ fn next_steps(waiting: Option<&Remediation>, fixed: Option<RemediationId>, addr:
         let (id, hash) = (waiting.id, waiting.fix.as_ref().map_or("", |r| r.hash.as_str()));
         let hash = hash.get(..16).unwrap_or(hash);
         say(&format!("  approve the plan that waits:\n    stanch approve {id} --plan {hash} --data '{folder}'"));
-        say(&format!(
-            "    curl -H \"Authorization: Bearer {token}\" -d '{{\"by\":\"you\"}}' http://{addr}/api/remediations/{id}/approve\n"
-        ));
+        say(&format!("    curl -H \"Authorization: Bearer {token}\" -X POST http://{addr}/api/remediations/{id}/approve\n"));
     }
     if let Some(id) = fixed {
         say(&format!("  see how a fix would be put back, then put it back:\n    stanch undo {id} --plan --data '{folder}'"));

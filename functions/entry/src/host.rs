@@ -62,6 +62,8 @@ pub async fn serve(settings: Settings) -> Result<(), HostError> {
     let router = Router::new()
         .route("/", get(|| async { "stanch" }))
         .route("/{function}", post(invoke))
+        .fallback(|| async { fault(StatusCode::NOT_FOUND, "expected GET / or POST /<function>") })
+        .method_not_allowed_fallback(|| async { fault(StatusCode::METHOD_NOT_ALLOWED, "expected GET / or POST /<function>") })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(shared);
     axum::serve(listener, router).with_graceful_shutdown(crate::signal::ended()).await.map_err(|reason| HostError::Listen { port, reason })
@@ -70,14 +72,15 @@ pub async fn serve(settings: Settings) -> Result<(), HostError> {
 async fn invoke(State(shared): State<Shared>, Path(name): Path<String>, body: Bytes) -> Response {
     let Some(function) = functions::find(&name) else {
         let error = format!("there is no function `{name}`; there are {}", functions::names());
-        return (StatusCode::NOT_FOUND, axum::Json(json!({ "error": error }))).into_response();
+        return fault(StatusCode::NOT_FOUND, &error);
     };
     // In a task of its own: a panic ends the task, never the process, whose restarts the host counts.
     match tokio::spawn(async move { run(&shared, function, &body).await }).await {
         Ok(response) => response,
         Err(error) => {
             tracing::error!(function = name, %error, "invocation failed inside stanch");
-            answer(function, StatusCode::INTERNAL_SERVER_ERROR, json!({"error": "failed inside stanch; please report it"}))
+            // Not answered as done: the trigger's retry must bring it again.
+            fault(StatusCode::INTERNAL_SERVER_ERROR, "failed inside stanch; please report it")
         }
     }
 }
@@ -85,19 +88,23 @@ async fn invoke(State(shared): State<Shared>, Path(name): Path<String>, body: By
 async fn run(shared: &Shared, function: &'static Function, body: &[u8]) -> Response {
     let invocation = match Invocation::read(body) {
         Ok(invocation) => invocation,
-        Err(error) => return (StatusCode::BAD_REQUEST, axum::Json(json!({ "error": error.to_string() }))).into_response(),
+        Err(error) => return fault(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     let engine = match shared.engine.get_or_try_init(|| async { build(&shared.settings) }).await {
         Ok(engine) => engine,
         Err(error) => {
             tracing::error!(%error, "stanch cannot be set up");
-            return (StatusCode::INTERNAL_SERVER_ERROR, axum::Json(json!({ "error": error.to_string() }))).into_response();
+            return fault(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
         }
     };
     match function.run(engine, &invocation).await {
         Ok(Answer { body, refused }) => answer(function, if refused { StatusCode::BAD_REQUEST } else { StatusCode::ACCEPTED }, body),
         Err(error) => failed(function, &error),
     }
+}
+
+fn fault(status: StatusCode, error: &str) -> Response {
+    (status, axum::Json(json!({ "error": error }))).into_response()
 }
 
 fn failed(function: &Function, error: &EngineError) -> Response {

@@ -39,13 +39,17 @@ async fn handle(engine: &Engine, payload: Box<RawValue>) -> Result<Value, Error>
     let Ok(batch) = serde_json::from_str::<Batch>(payload.get()) else {
         return Ok(serde_json::to_value(take(engine, payload.get().to_owned()).await?)?);
     };
-    // A message whose batch could not be stored comes again; the others do not.
+    // A message that could not be stored comes again. So does one that cannot be read, until the queue's redrive policy puts it
+    // into the dead-letter queue, where people see it. The others do not.
     let mut failures = Vec::new();
     for message in batch.records {
-        if let Err(error) = take(engine, message.body).await {
-            tracing::error!(message = message.id, %error, "message not taken in");
-            failures.push(json!({ "itemIdentifier": message.id }));
-        }
+        let failure = match take(engine, message.body).await {
+            Ok(receipt) if receipt.is_refused() => receipt.refused.join("; "),
+            Ok(_) => continue,
+            Err(error) => error.to_string(),
+        };
+        tracing::error!(message = message.id, failure, "message not taken in");
+        failures.push(json!({ "itemIdentifier": message.id }));
     }
     Ok(json!({ "batchItemFailures": failures }))
 }

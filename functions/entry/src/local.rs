@@ -1,13 +1,14 @@
 //! A local server that is running on a data folder, as the command line finds and asks it.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use stanch_core::digest::sha256_hex;
 
 /// The file in the data folder that says where the server listens; mode 0600, gone when the server has ended.
 pub const SERVER_FILE: &str = "server.json";
@@ -38,6 +39,22 @@ impl std::fmt::Display for LocalServer {
     }
 }
 
+/// What only a server that knows the token can say.
+pub(crate) fn proof(token: &str) -> String {
+    sha256_hex(format!("stanch\0{token}").as_bytes())
+}
+
+/// `GET /healthz` by hand: one answer of a few bytes, half a second at most, wherever a runtime runs or does not.
+fn ask_health(addr: SocketAddr) -> Option<Value> {
+    let wait = Duration::from_millis(500);
+    let mut stream = std::net::TcpStream::connect_timeout(&addr, wait).ok()?;
+    stream.set_read_timeout(Some(wait)).ok()?;
+    write!(stream, "GET /healthz HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.take(4096).read_to_string(&mut answer).ok()?;
+    serde_json::from_str(answer.split_once("\r\n\r\n")?.1.trim()).ok()
+}
+
 /// Why the server did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
@@ -65,8 +82,8 @@ impl LocalServer {
         let file: ServerFile = serde_json::from_str(&std::fs::read_to_string(data.join(SERVER_FILE)).ok()?).ok()?;
         let token = std::fs::read_to_string(data.join(TOKEN_FILE)).ok()?.trim().to_owned();
         // A file left behind by a killed server names an address where nobody, or somebody else, listens.
-        std::net::TcpStream::connect_timeout(&file.addr, Duration::from_millis(500)).ok()?;
-        Some(LocalServer { addr: file.addr, token })
+        let said = ask_health(file.addr)?;
+        (said.get("proof")?.as_str()? == proof(&token)).then_some(LocalServer { addr: file.addr, token })
     }
 
     /// Sends a request that changes something.

@@ -96,21 +96,32 @@ pub async fn up(options: UpOptions) -> Result<(), UpError> {
     } else {
         (wiring::rules(options.rules.as_deref())?, wiring::real_clouds(&options.settings)?)
     };
-    let engine = wiring::engine(&options.settings, rules, clouds, sources, store.clone(), queue)?;
+    let mut settings = options.settings.clone();
+    if options.demo {
+        // The demo tells nobody real.
+        settings.channels = None;
+    }
+    let engine = wiring::engine(&settings, rules, clouds, sources, store.clone(), queue)?;
     let file = ServerFile { addr, pid: std::process::id() };
     let left = LeftBehind(options.data.join(SERVER_FILE));
     write_private(&left.0, &serde_json::to_string(&file).unwrap_or_default()).map_err(|e| data(e.to_string()))?;
 
-    let router = routes::router(engine.clone(), store.clone(), token.clone());
+    let user = options.settings.user.as_deref().unwrap_or("unknown");
+    let router = routes::router(engine.clone(), store.clone(), token, user);
     let server = tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(crate::signal::ended()).await });
+    // Lets the server's task listen for the end before anything long begins.
+    tokio::task::yield_now().await;
     if let Some((_, source)) = &demo {
         demo::feed(&engine, source, addr, &options.data).await.map_err(UpError::Demo)?;
     } else {
         tracing::info!(%addr, data = %options.data.display(), "stanch is up");
     }
-    let worker = tokio::spawn(work(engine, nudge));
+    let stop = Arc::new(Notify::new());
+    let worker = tokio::spawn(keep_working(engine, nudge, stop.clone()));
     let served = server.await;
-    worker.abort();
+    // A round under way ends first: a write that is cut off has an unknown outcome.
+    stop.notify_one();
+    drop(tokio::time::timeout(Duration::from_secs(30), worker).await);
     drop(left);
     match served {
         Ok(Ok(())) => Ok(()),
@@ -119,8 +130,16 @@ pub async fn up(options: UpOptions) -> Result<(), UpError> {
     }
 }
 
+/// Works until told to stop. A panic is a fault of ours; it costs one round, not the worker.
+async fn keep_working(engine: Engine, nudge: Arc<Notify>, stop: Arc<Notify>) {
+    while let Err(error) = tokio::spawn(work(engine.clone(), nudge.clone(), stop.clone())).await {
+        tracing::error!(%error, "round failed inside stanch; please report it");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 /// Runs what is due, at a nudge and once a second. The due times in the store are the truth; a nudge only saves waiting.
-async fn work(engine: Engine, nudge: Arc<Notify>) {
+async fn work(engine: Engine, nudge: Arc<Notify>, stop: Arc<Notify>) {
     loop {
         match engine.reconcile(ROUND).await {
             // A full round leaves more behind it.
@@ -128,7 +147,10 @@ async fn work(engine: Engine, nudge: Arc<Notify>) {
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "round failed; the next one goes on"),
         }
-        drop(tokio::time::timeout(Duration::from_secs(1), nudge.notified()).await);
+        tokio::select! {
+            () = stop.notified() => return,
+            _ = tokio::time::timeout(Duration::from_secs(1), nudge.notified()) => {}
+        }
     }
 }
 

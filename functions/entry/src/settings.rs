@@ -74,6 +74,8 @@ pub struct Settings {
     pub user_data: Option<PathBuf>,
     /// The port the Functions host wants (`FUNCTIONS_CUSTOMHANDLER_PORT`).
     pub functions_port: Option<String>,
+    /// Where the Lambda runtime is asked for work (`AWS_LAMBDA_RUNTIME_API`, set by Lambda).
+    pub lambda_api: Option<String>,
 }
 
 impl Settings {
@@ -98,6 +100,7 @@ impl Settings {
             user: get("USER").or_else(|| get("LOGNAME")),
             user_data: path("XDG_DATA_HOME").or(home),
             functions_port: get("FUNCTIONS_CUSTOMHANDLER_PORT"),
+            lambda_api: get("AWS_LAMBDA_RUNTIME_API"),
         }
     }
 

@@ -53,6 +53,11 @@ pub enum PreviewOutcome {
     Failed(EngineError),
 }
 
+/// The person behind a door: `alice` of `cli:alice` and of `local:alice`.
+fn person(by: &str) -> &str {
+    by.rsplit(':').next().unwrap_or(by)
+}
+
 impl Engine {
     /// Shows what would be done about findings. Reads the clouds, writes nothing anywhere.
     pub async fn preview(&self, findings: Vec<Finding<'_>>) -> Vec<Preview> {
@@ -112,7 +117,7 @@ impl Engine {
                 "plan {hash} is not the one that waits: the live state now gives {have}\nhint: look at it with `stanch remediations show {id}` and approve that hash (at least 12 characters)"
             )));
         }
-        let itself = case.remediation.asked_by.as_deref() == Some(by);
+        let itself = case.remediation.asked_by.as_deref().map(person) == Some(person(by));
         if itself && case.remediation.decision.as_ref().is_some_and(|d| d.approvers.another_person) {
             return Err(EngineError::Refused(format!("the rule wants another person than {by}, who asked for it")));
         }

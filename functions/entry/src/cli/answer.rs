@@ -125,7 +125,7 @@ pub(crate) async fn approve(context: &Context, arguments: &Approve) -> Result<()
     let question = Question::new(context, &arguments.remediation, None).await?;
     let (id, by) = (question.id, context.by());
     match &question.hand {
-        Hand::Server(server) => drop(Question::post(server, id, "approve", json!({"by": by, "hash": arguments.plan})).await?),
+        Hand::Server(server) => drop(Question::post(server, id, "approve", json!({"hash": arguments.plan})).await?),
         Hand::Here(engine) => drop(engine.approve(id, &by, arguments.plan.as_deref()).await?),
     }
     let case = question.follow(&arguments.wait).await?;
@@ -138,7 +138,7 @@ pub(crate) async fn reject(context: &Context, arguments: &Reject) -> Result<(), 
     let question = Question::new(context, &arguments.remediation, None).await?;
     let (id, by) = (question.id, context.by());
     match &question.hand {
-        Hand::Server(server) => drop(Question::post(server, id, "reject", json!({"by": by, "why": arguments.why})).await?),
+        Hand::Server(server) => drop(Question::post(server, id, "reject", json!({"why": arguments.why})).await?),
         Hand::Here(engine) => drop(engine.reject(id, &by, &arguments.why).await?),
     }
     let case = question.store.load(id).await?.ok_or(stanch_engine::EngineError::Unknown(id))?;
@@ -151,7 +151,7 @@ pub(crate) async fn undo(context: &Context, arguments: &Undo) -> Result<(), Fail
     let (id, by, out) = (question.id, context.by(), context.out);
     let (plan, guard) = match &question.hand {
         Hand::Server(server) => {
-            let answer = Question::post(server, id, "undo", json!({"by": by, "plan": true})).await?;
+            let answer = Question::post(server, id, "undo", json!({"plan": true})).await?;
             let read = |name: &str| answer.get(name).cloned().unwrap_or_default();
             let wrong = |e: serde_json::Error| Failure::new(Code::Outside, format!("the server's answer is not an undo plan: {e}"));
             (serde_json::from_value(read("plan")).map_err(wrong)?, serde_json::from_value(read("guard")).map_err(wrong)?)
@@ -176,7 +176,7 @@ pub(crate) async fn undo(context: &Context, arguments: &Undo) -> Result<(), Fail
         return Ok(());
     }
     match &question.hand {
-        Hand::Server(server) => drop(Question::post(server, id, "undo", json!({"by": by})).await?),
+        Hand::Server(server) => drop(Question::post(server, id, "undo", json!({})).await?),
         Hand::Here(engine) => drop(engine.undo(id, &by).await?),
     }
     let case = question.follow(&arguments.wait).await?;
@@ -189,7 +189,7 @@ pub(crate) async fn reopen(context: &Context, arguments: &Reopen) -> Result<(), 
     let question = Question::new(context, &arguments.remediation, arguments.rules.folder()).await?;
     let (id, by) = (question.id, context.by());
     match &question.hand {
-        Hand::Server(server) => drop(Question::post(server, id, "reopen", json!({"by": by})).await?),
+        Hand::Server(server) => drop(Question::post(server, id, "reopen", json!({})).await?),
         Hand::Here(engine) => drop(engine.reopen(id, &by).await?),
     }
     let case = question.follow(&arguments.wait).await?;

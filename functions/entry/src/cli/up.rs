@@ -34,7 +34,9 @@ pub(crate) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     } else {
         Context::refuse_demo_data(&data)?;
     }
-    let rules = arguments.rules.into_folder().or_else(|| context.settings.rules.clone());
+    // The demo has rules of its own; only ones named for it replace them.
+    let kept = context.settings.rules.clone().filter(|_| !arguments.demo);
+    let rules = arguments.rules.into_folder().or(kept);
     let options = UpOptions { demo: arguments.demo, listen: arguments.listen, data, rules, settings: context.settings.clone() };
     Ok(server::up(options).await?)
 }

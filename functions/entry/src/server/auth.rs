@@ -11,13 +11,8 @@ use stanch_core::digest::sha256_hex;
 
 use crate::local::write_private;
 
-/// The token of a data folder: the one that stands there, else a new one of 256 random bits.
+/// A new token of 256 random bits, for this run alone, in its file.
 pub(super) fn token(file: &Path) -> Result<String, String> {
-    if let Ok(token) = std::fs::read_to_string(file)
-        && token.trim().len() >= 32
-    {
-        return Ok(token.trim().to_owned());
-    }
     let mut random = [0u8; 32];
     getrandom::fill(&mut random).map_err(|e| format!("the system gives no random numbers: {e}"))?;
     let token = random.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));

@@ -15,7 +15,7 @@ use stanch_core::remediation::RemediationId;
 use stanch_engine::{Engine, EngineError};
 
 use super::auth;
-use crate::functions;
+use crate::{functions, local};
 
 /// The largest event.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -24,13 +24,14 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 struct Shared {
     engine: Engine,
     store: Arc<dyn Store>,
+    /// Who acts through this door: the token is readable to the server's own user alone, so it is that user.
+    by: String,
 }
 
-/// What a person answers. `by` is who the command line says it is; the record shows the door it came through.
+/// What a person answers.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Said {
-    by: Option<String>,
     /// approve: only the plan with this hash.
     hash: Option<String>,
     /// reject: why.
@@ -46,9 +47,11 @@ struct Wanted {
 }
 
 /// All routes behind the guard.
-pub(super) fn router(engine: Engine, store: Arc<dyn Store>, token: String) -> Router {
+pub(super) fn router(engine: Engine, store: Arc<dyn Store>, token: String, user: &str) -> Router {
+    // Whoever knows the token can tell by this that the server knows it, too, before sending it.
+    let proof = local::proof(&token);
     Router::new()
-        .route("/healthz", get(|| async { Json(json!({"alive": true})) }))
+        .route("/healthz", get(move || async move { Json(json!({"alive": true, "proof": proof})) }))
         .route("/readyz", get(ready))
         .route("/api/remediations", get(list))
         .route("/api/remediations/{id}", get(show))
@@ -56,7 +59,7 @@ pub(super) fn router(engine: Engine, store: Arc<dyn Store>, token: String) -> Ro
         .route("/{function}", post(event))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(token, auth::guard))
-        .with_state(Shared { engine, store })
+        .with_state(Shared { engine, store, by: format!("local:{user}") })
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {
@@ -89,17 +92,20 @@ async fn answer(State(shared): State<Shared>, Path((id, verb)): Path<(String, St
         Ok(said) => said,
         Err(error) => return auth::refused(StatusCode::BAD_REQUEST, &format!("the body is not readable: {error}")),
     };
-    match act(&shared.engine, id, &verb, said).await {
+    match act(&shared, id, &verb, said).await {
         Ok(value) => Json(value).into_response(),
         Err(error) => failed(&error),
     }
 }
 
-async fn act(engine: &Engine, id: RemediationId, verb: &str, said: Said) -> Result<Value, EngineError> {
-    let by = said.by.as_deref().unwrap_or("local");
+async fn act(shared: &Shared, id: RemediationId, verb: &str, said: Said) -> Result<Value, EngineError> {
+    let (engine, by) = (&shared.engine, shared.by.as_str());
     match verb {
         "approve" => drop(engine.approve(id, by, said.hash.as_deref()).await?),
-        "reject" => drop(engine.reject(id, by, said.why.as_deref().unwrap_or("no reason given")).await?),
+        "reject" => match said.why.as_deref().filter(|w| !w.trim().is_empty()) {
+            Some(why) => drop(engine.reject(id, by, why).await?),
+            None => return Err(EngineError::Invocation("a rejection says `why`, for the record".into())),
+        },
         "reopen" => drop(engine.reopen(id, by).await?),
         "undo" if said.plan => {
             let (plan, guard) = engine.undo_plan(id).await?;
