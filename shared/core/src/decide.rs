@@ -54,7 +54,7 @@ impl Decision {
 /// Asks the rules about a finding on one of its resources. `now_ms` is milliseconds since the Unix epoch.
 ///
 /// A rule whose condition cannot be evaluated is passed over and recorded. It might have been the one that forbids, so a rule
-/// after it no longer writes unasked: `auto` and `canary` become `approve`.
+/// after it no longer writes unasked: `auto` becomes `approve`.
 pub fn decide(rules: &RuleSet, finding: &Finding<'_>, resource: &Resource<'_>, now_ms: i64) -> Decision {
     if finding.sample {
         return Decision::record("a sample or test finding is never acted on");

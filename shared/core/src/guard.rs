@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cloud::Text;
 use crate::decide::Decision;
 use crate::finding::Millis;
 use crate::fix::UndoClass;
@@ -69,6 +70,8 @@ pub struct Facts<'f> {
     pub hold: Option<&'f Hold>,
     /// For a containment: what the source itself said when asked with our own credentials. `Err` says why it does not confirm.
     pub confirmed: Option<Result<(), String>>,
+    /// Tags of the resource, as the finding gives them.
+    pub tags: &'f [(Text<'static>, Text<'static>)],
     /// What may never be touched.
     pub protected: &'f Protected,
     /// Now.
@@ -85,16 +88,19 @@ pub struct Protected {
     pub resources: Vec<String>,
     /// Users, roles, principals: names or patterns with `*`, compared without case.
     pub identities: Vec<String>,
-    /// A resource with one of these tag keys is not contained, whatever the value.
+    /// A resource with one of these tag keys is never touched, whatever the value.
     pub tags: Vec<String>,
 }
 
 impl Protected {
     /// Why a plan touches something protected, if it does.
-    pub fn objection(&self, plan: &Plan) -> Option<String> {
+    pub fn objection(&self, plan: &Plan, tags: &[(Text<'_>, Text<'_>)]) -> Option<String> {
         let uid = plan.resource.as_str();
         if let Some(pattern) = self.resources.iter().find(|p| glob(p, uid)) {
             return Some(format!("resource `{uid}` is protected by `{pattern}`"));
+        }
+        if let Some((tag, _)) = tags.iter().find(|(key, _)| self.tags.iter().any(|t| t.eq_ignore_ascii_case(key))) {
+            return Some(format!("resource `{uid}` is protected by its tag `{tag}`"));
         }
         let mut texts = Vec::new();
         for change in &plan.changes {
@@ -124,7 +130,7 @@ pub fn guard(plan: &Plan, decision: &Decision, facts: &Facts<'_>) -> GuardReport
         Some(false) => report.add("kill-switch", Verdict::Refuse, "the kill switch is on: no writes"),
         None => report.add("kill-switch", Verdict::Refuse, "the kill switch cannot be read: no writes"),
     }
-    if let Some(objection) = facts.protected.objection(plan) {
+    if let Some(objection) = facts.protected.objection(plan, facts.tags) {
         report.add("protected", Verdict::Refuse, objection);
     } else {
         report.add("protected", Verdict::Pass, "no protected target");
@@ -141,7 +147,8 @@ pub fn guard(plan: &Plan, decision: &Decision, facts: &Facts<'_>) -> GuardReport
     }
     match facts.hold {
         Some(hold) if hold.until > facts.now => {
-            report.add("hold", Verdict::Refuse, format!("{} put this fix back and holds it off: {}", hold.by, hold.reason));
+            // A rule may not pass it by; a person who knows may.
+            report.add("hold", Verdict::Ask, format!("{} put this fix back and holds it off: {}", hold.by, hold.reason));
         }
         _ => report.add("hold", Verdict::Pass, "nobody holds it off"),
     }
@@ -160,7 +167,7 @@ pub fn guard(plan: &Plan, decision: &Decision, facts: &Facts<'_>) -> GuardReport
     match decision.mode {
         Mode::Record => report.add("mode", Verdict::Refuse, "the rules only record this finding"),
         Mode::Plan => report.add("mode", Verdict::Ask, "the rule's mode is `plan`"),
-        Mode::Approve | Mode::Canary(_) => report.add("mode", Verdict::Ask, "the rule wants a person's approval"),
+        Mode::Approve => report.add("mode", Verdict::Ask, "the rule wants a person's approval"),
         Mode::Auto if plan.evidence.is_run() || decision.accept_unproven.contains(&plan.fix) => {
             report.add("mode", Verdict::Pass, "the rule's mode is `auto`");
         }

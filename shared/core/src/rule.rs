@@ -68,7 +68,7 @@ pub enum Trigger {
     Finding,
 }
 
-/// How far a rule goes. In YAML and records: `record`, `plan`, `approve`, `canary(5)`, `auto`.
+/// How far a rule goes. In YAML and records: `record`, `plan`, `approve`, `auto`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Mode {
@@ -79,8 +79,6 @@ pub enum Mode {
     Plan,
     /// Apply what a person approved.
     Approve,
-    /// Apply the first so many, then ask.
-    Canary(u32),
     /// Apply.
     Auto,
 }
@@ -116,14 +114,11 @@ pub struct Limits {
     /// The same in one account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_account: Option<u32>,
-    /// Percent of the resources in scope, 1 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub share_of_scope: Option<u8>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { per_hour: 20, per_account: None, share_of_scope: None }
+        Limits { per_hour: 20, per_account: None }
     }
 }
 
@@ -265,7 +260,7 @@ impl Trigger {
 impl Mode {
     /// Whether it may write without a person.
     pub fn writes_unasked(self) -> bool {
-        matches!(self, Mode::Auto | Mode::Canary(_))
+        matches!(self, Mode::Auto)
     }
 
     /// Reads the YAML form.
@@ -275,7 +270,7 @@ impl Mode {
             "plan" => Some(Mode::Plan),
             "approve" => Some(Mode::Approve),
             "auto" => Some(Mode::Auto),
-            _ => text.strip_prefix("canary(")?.strip_suffix(')')?.trim().parse().ok().filter(|n| *n > 0).map(Mode::Canary),
+            _ => None,
         }
     }
 }
@@ -286,7 +281,6 @@ impl fmt::Display for Mode {
             Mode::Record => f.write_str("record"),
             Mode::Plan => f.write_str("plan"),
             Mode::Approve => f.write_str("approve"),
-            Mode::Canary(n) => write!(f, "canary({n})"),
             Mode::Auto => f.write_str("auto"),
         }
     }
@@ -296,7 +290,7 @@ impl TryFrom<String> for Mode {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        Mode::parse(&text).ok_or_else(|| format!("`{text}` is no mode; expected record, plan, approve, canary(n) or auto"))
+        Mode::parse(&text).ok_or_else(|| format!("`{text}` is no mode; expected record, plan, approve or auto"))
     }
 }
 

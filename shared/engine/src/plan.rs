@@ -186,7 +186,15 @@ impl Engine {
         } else {
             None
         };
-        let facts = Facts { writes_allowed, cap_left, hold: hold.as_ref(), confirmed, protected: &self.protected, now: self.now() };
+        let facts = Facts {
+            writes_allowed,
+            cap_left,
+            hold: hold.as_ref(),
+            confirmed,
+            tags: &remediation.resource.tags,
+            protected: &self.protected,
+            now: self.now(),
+        };
         Ok(guard(plan, decision, &facts))
     }
 

@@ -85,7 +85,7 @@ fn what_is_a_sample_or_closed_is_only_recorded() {
 #[test]
 fn a_condition_that_fails_is_no_match_and_takes_the_right_to_write_unasked() {
     let broken = "rule: broken\nwhen: finding.region.startsWith('eu')\nmode: record\norder: 1\n---\n";
-    for (mode, expected) in [("auto", Mode::Approve), ("canary(3)", Mode::Approve), ("approve", Mode::Approve), ("plan", Mode::Plan)] {
+    for (mode, expected) in [("auto", Mode::Approve), ("approve", Mode::Approve), ("plan", Mode::Plan)] {
         let decision = ask(&format!("{broken}rule: next\nmode: {mode}\nscope: ['*']\ndo: [fix: x]\n"), &open());
         assert_eq!((winner(&decision), decision.mode), ("next", expected), "{mode}");
         let why = "`finding.region.startsWith('eu')`: `startsWith()` cannot be called on null with text";
@@ -167,10 +167,10 @@ fn a_trigger_takes_its_kind_of_finding() {
 #[test]
 fn a_decision_survives_its_record() {
     let mut decision =
-        ask("rule: a\nmode: canary(2)\nscope: ['*']\ndo: [fix: x, {notify: {channel: c}}]\nlimits: {share_of_scope: 7%}\n", &open());
+        ask("rule: a\nmode: approve\nscope: ['*']\ndo: [fix: x, {notify: {channel: c}}]\nlimits: {per_account: 7}\n", &open());
     decision.skipped.push(Skipped { rule: "b".to_owned(), why: "c".to_owned() });
     let json = serde_json::to_string(&decision).unwrap();
     assert_eq!(serde_json::from_str::<Decision>(&json).unwrap(), decision);
     assert_eq!(serde_json::from_str::<Decision>(r#"{"mode":"record"}"#).unwrap(), Decision::default());
-    assert!(serde_json::from_str::<Decision>(r#"{"mode":"canary"}"#).is_err());
+    assert!(serde_json::from_str::<Decision>(r#"{"mode":"maybe"}"#).is_err());
 }

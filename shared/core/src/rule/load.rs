@@ -64,7 +64,6 @@ struct RawNotify {
 struct RawLimits {
     per_hour: Option<u32>,
     per_account: Option<u32>,
-    share_of_scope: Option<Text>,
 }
 
 /// The rules of every file, or the mistakes of every file.
@@ -114,7 +113,6 @@ impl Reader<'_> {
         let steps: Vec<Step> = raw.steps.into_iter().filter_map(|step| self.step(step)).collect();
         let mode = self.mode(&raw.mode);
         let expires = raw.expires.as_ref().and_then(|text| self.date(text));
-        let share_of_scope = raw.limits.share_of_scope.as_ref().and_then(|text| self.percent(text));
         if self.mistakes.len() == before {
             if mode.writes_unasked() && scope.is_empty() {
                 let message = format!("mode `{mode}` writes without asking, and the rule has no `scope`");
@@ -125,11 +123,7 @@ impl Reader<'_> {
                 self.mistake(raw.mode.defined, message, "add `- fix: recommended` under `do`, or use mode `record`");
             }
         }
-        let limits = Limits {
-            per_hour: raw.limits.per_hour.unwrap_or(Limits::default().per_hour),
-            per_account: raw.limits.per_account,
-            share_of_scope,
-        };
+        let limits = Limits { per_hour: raw.limits.per_hour.unwrap_or(Limits::default().per_hour), per_account: raw.limits.per_account };
         let when = raw.when.map(|text| Condition {
             file: Arc::clone(self.file),
             start: first_byte(text.defined),
@@ -186,7 +180,7 @@ impl Reader<'_> {
 
     fn mode(&mut self, text: &Text) -> Mode {
         Mode::parse(&text.value).unwrap_or_else(|| {
-            let names = ["record", "plan", "approve", "canary(5)", "auto"];
+            let names = ["record", "plan", "approve", "auto"];
             self.mistake(text.defined, format!("`{}` is no mode", text.value), &one_of(&text.value, &names));
             Mode::Record
         })
@@ -198,14 +192,6 @@ impl Reader<'_> {
             self.mistake(text.defined, format!("`{}` is no date", text.value), "write the last day it applies, as in `2027-03-31`");
         }
         date
-    }
-
-    fn percent(&mut self, text: &Text) -> Option<u8> {
-        let percent = text.value.strip_suffix('%').and_then(|n| n.trim().parse().ok()).filter(|n| (1..=100).contains(n));
-        if percent.is_none() {
-            self.mistake(text.defined, format!("`{}` is no share", text.value), "write whole percent from 1% to 100%");
-        }
-        percent
     }
 
     fn mistake(&mut self, place: Location, message: String, hint: &str) {

@@ -26,12 +26,12 @@ on: [recommendation, compliance]
 scope: [azure/subscriptions/*, aws/111122223333, gcp/projects/shop-*]
 when: finding.severity >= HIGH && finding.title.contains('SQL') && resource.tags['env'] != 'sandbox'
 order: 50
-mode: canary(5)
+mode: approve
 do:
   - fix: recommended
   - fix: azure-sql-deny-public-network
   - notify: {channel: teams-secops}
-limits: {per_hour: 10, per_account: 5, share_of_scope: 5%}
+limits: {per_hour: 10, per_account: 5}
 expires: 2027-03-31
 accept_unproven: [azure-sql-deny-public-network]
 approvers: {another_person: true}
@@ -45,14 +45,14 @@ fn every_key_is_read() {
     assert_eq!(rule.on, [Trigger::Recommendation, Trigger::Compliance]);
     let scope: Vec<String> = rule.scope.iter().map(ToString::to_string).collect();
     assert_eq!(scope, ["azure/subscriptions/*", "aws/111122223333", "gcp/projects/shop-*"]);
-    assert_eq!((rule.order, rule.mode, rule.enabled), (50, Mode::Canary(5), true));
+    assert_eq!((rule.order, rule.mode, rule.enabled), (50, Mode::Approve, true));
     let steps = [
         Step::Fix(FixRef::Recommended),
         Step::Fix(FixRef::Named("azure-sql-deny-public-network".to_owned())),
         Step::Notify { channel: "teams-secops".to_owned() },
     ];
     assert_eq!(rule.steps, steps);
-    assert_eq!(rule.limits, Limits { per_hour: 10, per_account: Some(5), share_of_scope: Some(5) });
+    assert_eq!(rule.limits, Limits { per_hour: 10, per_account: Some(5) });
     assert_eq!(rule.expires, Some(jiff::civil::date(2027, 3, 31)));
     assert_eq!(rule.accept_unproven, ["azure-sql-deny-public-network"]);
     assert!(rule.approvers.another_person);
@@ -84,12 +84,12 @@ fn rules_are_asked_by_order_then_name_across_files_and_documents() {
 
 #[test]
 fn modes_and_steps_are_text_in_records_too() {
-    for text in ["record", "plan", "approve", "canary(5)", "auto"] {
+    for text in ["record", "plan", "approve", "auto"] {
         let mode = Mode::parse(text).unwrap();
         assert_eq!(serde_json::to_value(mode).unwrap(), text);
         assert_eq!(serde_json::from_value::<Mode>(text.into()).unwrap(), mode);
     }
-    for text in ["canary", "canary()", "canary(0)", "canary(-1)", "Auto", ""] {
+    for text in ["canary(5)", "Auto", ""] {
         assert_eq!(Mode::parse(text), None, "{text}");
         assert!(serde_json::from_value::<Mode>(text.into()).is_err(), "{text}");
     }
@@ -117,7 +117,7 @@ fn a_misspelt_key_shows_its_line_and_the_nearest() {
 fn a_bad_value_says_what_was_expected() {
     for (text, at, message, hint) in [
         ("rule: a\nmode: aproove\n", "2:7", "`aproove` is no mode", "did you mean `approve`?"),
-        ("rule: a\nmode: canary\n", "2:7", "`canary` is no mode", "expected one of record, plan, approve, canary(5), auto"),
+        ("rule: a\nmode: canary\n", "2:7", "`canary` is no mode", "expected one of record, plan, approve, auto"),
         ("rule: a\nmode: record\non: [alert, alerts]\n", "3:13", "`alerts` is no kind of finding", "did you mean `alert`?"),
         ("rule: a\nmode: record\non: alert\n", "3:5", "expected a list", "write it in brackets, as in `[a, b]`"),
         (
@@ -127,7 +127,6 @@ fn a_bad_value_says_what_was_expected() {
             "write `*`, `azure/subscriptions/<id>`, `aws/<account>` or `gcp/projects/<id>`; an id may hold `*`",
         ),
         ("rule: a\nmode: record\nexpires: soon\n", "3:10", "`soon` is no date", "write the last day it applies, as in `2027-03-31`"),
-        ("rule: a\nmode: record\nlimits: {share_of_scope: 0%}\n", "3:26", "`0%` is no share", "write whole percent from 1% to 100%"),
         (
             "rule: a\nmode: record\ndo:\n  - {fix: a, notify: {channel: b}}\n",
             "4:5",

@@ -106,7 +106,7 @@ fn after_an_undo_it_is_held_off_and_a_person_may_have_it_applied_again() {
         wait(world.engine.reopen(undone.id, "test:ann")).expect("reopened");
         world.rest(undone.id);
         let held = world.load(undone.id);
-        assert_eq!(held.state, State::Refused, "{}: {}", subject.fix, held.note);
+        assert_eq!(held.state, State::AwaitingApproval, "{}: {}", subject.fix, held.note);
         assert!(held.note.contains("holds it off"), "{}: {}", subject.fix, held.note);
         assert_eq!(world.writes(), writes, "{}", subject.fix);
     }

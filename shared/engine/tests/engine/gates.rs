@@ -136,8 +136,9 @@ fn a_missing_permission_says_what_to_grant() {
 #[test]
 fn a_protected_resource_is_never_touched() {
     let world = World::new();
-    let mut finding = subject("aws-lambda-remove-public-permissions").finding();
-    finding.resources[0].uid = "arn:aws:lambda:eu-west-1:111122223333:function:break-glass-login".into();
-    world.report(&finding);
-    assert_eq!(world.writes(), 0);
+    let mut finding = subject(BUCKET).finding();
+    finding.resources[0].tags.push(("Stanch-Protected".into(), "yes".into()));
+    let refused = world.open(&finding);
+    assert_eq!((refused.state, world.writes()), (State::Refused, 0));
+    assert!(refused.note.contains("protected by its tag"), "{}", refused.note);
 }
