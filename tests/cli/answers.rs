@@ -75,9 +75,10 @@ fn a_plan_is_shown_then_approved_by_its_hash_applied_proven_and_put_back() {
     let undone = desk.run(&["undo", &id]).code(0);
     assert!(undone.out.contains("rolled-back"), "{}", undone.out);
     assert_eq!((cloud.writes(), cloud.is_public()), (2, true));
-    // What a person put back is held off.
-    desk.run(&["reopen", &id]).code(1);
-    assert_eq!((cloud.writes(), state(&desk).as_str()), (2, "refused"));
+    // What a person put back is held off: it is planned, and only a person may have it applied again.
+    let held = desk.run(&["reopen", &id]).code(0);
+    assert!(held.out.contains("holds it off"), "{}", held.out);
+    assert_eq!((cloud.writes(), state(&desk).as_str()), (2, "planned"));
     assert!(desk.run(&["audit", "verify"]).code(0).out.starts_with("1 remediation, "));
 }
 
