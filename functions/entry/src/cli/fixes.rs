@@ -63,6 +63,7 @@ fn list(context: &Context) -> Result<(), Failure> {
     let mut page = Page::new(out.colour);
     for fix in fixes {
         page.row(&format!("{:<width$}  {}", fix.name, fix.title));
+        page.row(&format!("{:<width$}  proven by {}", "", fix.evidence));
     }
     print(&page.finish())
 }

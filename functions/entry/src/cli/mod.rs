@@ -213,8 +213,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// For commands: warnings, but not those of a credential chain that tries one door after the other.
+const QUIET: &str = "warn,aws_config=error";
+
 fn start(context: &Context, command: Command) -> Result<(), Failure> {
-    log(context, if let Command::Up(up) = &command { up.log_level() } else { "warn" })?;
+    log(context, if let Command::Up(up) = &command { up.log_level() } else { QUIET })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
