@@ -64,9 +64,7 @@ impl EngineError {
     /// The next step for a person, where one is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            EngineError::Api(ApiError::NotSent { reason, retry: false, .. })
-                if reason.contains("credential") || reason.contains("token") =>
-            {
+            EngineError::Api(ApiError::NotSent { reason, .. }) if reason.contains("credential") || reason.contains("token") => {
                 Some("sign in to that cloud first: `az login`, an AWS profile, or `gcloud auth application-default login`".into())
             }
             EngineError::Plan { error: PlanError::Read { status: 401 | 403, fix, .. } } => {
