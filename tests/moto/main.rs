@@ -8,6 +8,7 @@
     reason = "a test program; clippy knows only its test functions"
 )]
 
+mod auth;
 mod proxy;
 mod resources;
 
@@ -60,10 +61,18 @@ fn moto() -> Option<String> {
 }
 
 fn api(url: &str) -> AwsApi {
-    AwsApi::new(Arc::new(AwsCredentials::fixed("AKIAIOSFODNN7EXAMPLE", "secret")), Endpoint::Loopback(url.to_owned()), wall)
+    api_as(url, "AKIAIOSFODNN7EXAMPLE", "secret")
+}
+
+fn api_as(url: &str, key: &str, secret: &str) -> AwsApi {
+    AwsApi::new(Arc::new(AwsCredentials::fixed(key, secret)), Endpoint::Loopback(url.to_owned()), wall)
 }
 
 fn engine(url: &str, source: &SandboxSource) -> Engine {
+    engine_over(api(url), source)
+}
+
+fn engine_over(api: AwsApi, source: &SandboxSource) -> Engine {
     let library = Library::builtin().unwrap();
     let names: Vec<String> = library.all().map(|f| f.unwrap().name.clone()).collect();
     let rules = format!(
@@ -71,7 +80,7 @@ fn engine(url: &str, source: &SandboxSource) -> Engine {
         names.join(", ")
     );
     let ports = Ports {
-        clouds: Arc::new(api(url)),
+        clouds: Arc::new(api),
         sources: Arc::new(source.clone()),
         store: Arc::new(SqliteStore::in_memory().unwrap()),
         queue: Arc::new(LocalQueue::new().0),
@@ -165,6 +174,8 @@ async fn every_aws_fix_is_applied_proved_put_back_and_applied_again() {
         assert!(is_good(end.state), "{}: again: {} {}", subject.fix, end.state, end.note);
         evidence(subject.fix, &library);
     }
+    // Last, since it changes what the server lets everybody do.
+    auth::signatures_and_permissions_are_checked(&url, &cloud).await;
 }
 
 /// Says that a fix was run against moto, for `cargo xtask specs --write-evidence`.

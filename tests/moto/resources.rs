@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stanch_aws::AwsApi;
-use stanch_core::api::{ApiCall, ApiRequest};
+use stanch_core::api::{ApiCall, ApiRequest, ApiResponse};
 use stanch_core::cloud::Cloud;
 use stanch_core::port::CloudApi;
 
@@ -40,13 +40,17 @@ pub(crate) struct Cloudy {
 }
 
 impl Cloudy {
-    async fn ok(&self, call: &str, input: Value) -> Value {
+    async fn send(&self, call: &str, input: Value) -> ApiResponse {
         let (service, operation) = call.split_once('.').unwrap();
         let input = input.as_object().cloned().unwrap();
         let call = ApiCall::Operation { service: service.into(), operation: operation.into(), input };
         let request = ApiRequest { cloud: Cloud::Aws, account: ACCOUNT.into(), region: Some(REGION.into()), call };
-        let response = self.api.call(&request, 20_000).await.unwrap();
-        assert_eq!(response.fault, None, "{}", request.name());
+        self.api.call(&request, 20_000).await.unwrap()
+    }
+
+    async fn ok(&self, call: &str, input: Value) -> Value {
+        let response = self.send(call, input).await;
+        assert_eq!(response.fault, None, "{call}");
         response.body
     }
 
@@ -65,7 +69,11 @@ impl Cloudy {
                 self.ok("ec2.DisableEbsEncryptionByDefault", json!({})).await;
                 format!("AWS::::Account:{ACCOUNT}")
             }
-            "aws-iam-strengthen-password-policy" => format!("AWS::::Account:{ACCOUNT}"),
+            "aws-iam-strengthen-password-policy" => {
+                // Refused when there is none, as on a new server.
+                drop(self.send("iam.DeleteAccountPasswordPolicy", json!({})).await);
+                format!("AWS::::Account:{ACCOUNT}")
+            }
             "aws-rds-disable-public-access" => {
                 let input = json!({"DBInstanceIdentifier": name, "DBInstanceClass": "db.t3.micro", "Engine": "postgres",
                     "AllocatedStorage": 20, "MasterUsername": "shop", "MasterUserPassword": "not-a-secret-1", "PubliclyAccessible": true});
