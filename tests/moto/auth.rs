@@ -11,8 +11,9 @@ use crate::{api_as, engine_over, finding, is_good, now, rest};
 /// The fix that is also run with a permission missing and with another secret.
 const FIX: &str = "aws-kms-enable-rotation";
 
-/// Fixes that moto 5.2.5 refuses with its access checks on. Lambda's calls it refuses to AWS's own SDK too; why the others are
-/// refused is not known, so they prove nothing here.
+/// Fixes that moto 5.2.5 cannot judge. It writes an EC2 form anew with `+` for a space before it checks the signature, and so refuses
+/// `%20` (from AWS's own SDK too); it refuses Lambda's calls to AWS's own SDK; and it asks for `s3:GetPublicAccessBlock`, where
+/// AWS's action is `s3:GetBucketPublicAccessBlock`.
 const UNCHECKED: &[&str] =
     &["aws-s3-block-public-access", "aws-ec2-revoke-world-ingress", "aws-ec2-quarantine-instance", "aws-lambda-remove-public-permissions"];
 
