@@ -40,24 +40,12 @@ impl SandboxSource {
 
     /// Re-evaluates a finding as passed, as a source does some time after the fix. False when it holds no such finding.
     pub fn close(&self, id: &str) -> bool {
-        self.change(id, |finding| {
-            finding.activity = Activity::Close;
-            finding.status = FindingStatus::Resolved;
-            if let Some(compliance) = &mut finding.compliance {
-                compliance.status = ComplianceStatus::Pass;
-            }
-        })
+        self.evaluate(id, Activity::Close, FindingStatus::Resolved, ComplianceStatus::Pass)
     }
 
     /// Re-evaluates a finding as failed again. False when it holds no such finding.
     pub fn reopen(&self, id: &str) -> bool {
-        self.change(id, |finding| {
-            finding.activity = Activity::Update;
-            finding.status = FindingStatus::New;
-            if let Some(compliance) = &mut finding.compliance {
-                compliance.status = ComplianceStatus::Fail;
-            }
-        })
+        self.evaluate(id, Activity::Update, FindingStatus::New, ComplianceStatus::Fail)
     }
 
     /// Forgets a finding: asking for it then gives [`SourceAnswer::Absent`]. False when it held no such finding.
@@ -78,12 +66,16 @@ impl SandboxSource {
         self.lock().written.clone()
     }
 
-    fn change(&self, id: &str, change: impl Fn(&mut Finding<'static>)) -> bool {
+    fn evaluate(&self, id: &str, activity: Activity, status: FindingStatus, result: ComplianceStatus) -> bool {
         let now = (self.shared.clock)();
         let mut inner = self.lock();
         let mut found = false;
         for (_, finding) in inner.findings.iter_mut().filter(|((_, held), _)| held == id) {
-            change(finding);
+            finding.activity = activity;
+            finding.status = status;
+            if let Some(compliance) = &mut finding.compliance {
+                compliance.status = result;
+            }
             finding.modified = Some(now);
             found = true;
         }

@@ -120,12 +120,7 @@ pub(super) fn group(mut call: Call<'_>) -> Answer {
         (Method::Put, false) => put_group(call),
         (Method::Delete, false) => {
             check_match(&call, &id)?;
-            let location = call.world.peek(Cloud::Azure, &id).map(|v| text(v, "location").to_owned());
-            let response = call.delete(202);
-            Ok(match location {
-                Some(location) => operation::started(&mut call, &location, response),
-                None => response,
-            })
+            Ok(operation::delete(&mut call))
         }
         _ => call.not_allowed(),
     }

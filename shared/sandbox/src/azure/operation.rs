@@ -5,7 +5,7 @@ use stanch_core::api::{ApiResponse, Method};
 use stanch_core::cloud::Cloud;
 
 use super::{Call, HOST, refuse, with_headers};
-use crate::world::{Answer, Operation, set, time_text};
+use crate::world::{Answer, Operation, set, text, time_text};
 
 /// Whether a lower-case type is that of an operation.
 pub(super) fn is_one(kind: &str) -> bool {
@@ -16,6 +16,17 @@ pub(super) fn is_one(kind: &str) -> bool {
             | "microsoft.sql/locations/serverazureasyncoperation"
             | "microsoft.sql/locations/serveroperationresults"
     )
+}
+
+/// Deletes the resource of a call as an accepted operation in its own location; one that is not there is deleted without.
+pub(super) fn delete(call: &mut Call<'_>) -> ApiResponse {
+    let id = call.id();
+    let location = call.world.peek(Cloud::Azure, &id).map(|v| text(v, "location").to_owned());
+    let response = call.delete(202);
+    match location {
+        Some(location) => started(call, &location, response),
+        None => response,
+    }
 }
 
 /// Adds the headers under which the rest of the work can be followed.

@@ -68,15 +68,7 @@ pub(super) fn server(mut call: Call<'_>) -> Answer {
             call.world.write(Cloud::Azure, &id, without_password(server));
             Ok(accepted(&mut call, text(&body, "location")))
         }
-        (Method::Delete, false) => {
-            let id = call.id();
-            let location = call.world.peek(Cloud::Azure, &id).map(|v| text(v, "location").to_owned());
-            let response = call.delete(202);
-            Ok(match location {
-                Some(location) => operation::started(&mut call, &location, response),
-                None => response,
-            })
-        }
+        (Method::Delete, false) => Ok(operation::delete(&mut call)),
         _ => call.not_allowed(),
     }
 }
