@@ -44,7 +44,7 @@ impl Cloudy {
         let (service, operation) = call.split_once('.').unwrap();
         let input = input.as_object().cloned().unwrap();
         let call = ApiCall::Operation { service: service.into(), operation: operation.into(), input };
-        let request = ApiRequest { cloud: Cloud::Aws, account: ACCOUNT.into(), region: Some(REGION.into()), call };
+        let request = ApiRequest { cloud: Cloud::Aws, account: ACCOUNT.into(), region: Some(REGION.into()), correlation: None, call };
         self.api.call(&request, 20_000).await.unwrap()
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use stanch_core::api::{ApiRequest, ApiResponse};
 use stanch_core::cloud::Cloud;
-use stanch_core::finding::{Source, SourceRef};
-use stanch_core::port::{ApiError, BoxFuture, CloudApi, FindingSource, SourceAnswer, SourceError, WriteBack};
+use stanch_core::finding::{Millis, Source, SourceRef};
+use stanch_core::port::{ApiError, BoxFuture, CloudApi, FindingSource, Listed, Scope, SourceAnswer, SourceError, WriteBack};
 
 /// Carries each call by its cloud's signer.
 pub struct Clouds {
@@ -75,6 +75,19 @@ impl FindingSource for Sources {
             Some(api) => api.write_back(source, reference, status, note),
             // A scanner sees the new state at its next run; there is nobody to tell.
             None => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+
+    fn list<'a>(&'a self, scope: &'a Scope, since: Option<Millis>, page: Option<&'a str>) -> BoxFuture<'a, Result<Listed, SourceError>> {
+        match self.of(scope.source) {
+            Some(api) => api.list(scope, since, page),
+            None => Box::pin(std::future::ready(Err(SourceError {
+                action: "list",
+                finding: "*".into(),
+                source_name: scope.source,
+                reason: "a scanner's output file has no API to ask".into(),
+                retry: false,
+            }))),
         }
     }
 }

@@ -137,5 +137,5 @@ fn build(settings: &Settings) -> Result<Engine, WiringError> {
     let store = Arc::new(stanch_store::SqliteStore::open(&settings.data_folder())?);
     let (clouds, sources) = wiring::real_clouds(settings)?;
     let rules = wiring::rules(settings.rules.as_deref())?;
-    wiring::engine(settings, rules, clouds, sources, store, Arc::new(stanch_store::LocalQueue::new().0))
+    wiring::engine(settings, rules, clouds, sources, store, Arc::new(stanch_store::LocalQueue::new(Arc::new(wiring::now)).0))
 }

@@ -31,7 +31,8 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
     let store = Arc::new(stanch_store::SqliteStore::open(&settings.data_folder())?);
     let (clouds, sources) = wiring::real_clouds(&settings)?;
     let rules = wiring::rules(settings.rules.as_deref())?;
-    let engine = wiring::engine(&settings, rules, clouds, sources, store, Arc::new(stanch_store::LocalQueue::new().0))?;
+    let engine =
+        wiring::engine(&settings, rules, clouds, sources, store, Arc::new(stanch_store::LocalQueue::new(Arc::new(wiring::now)).0))?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| handle(&engine, event.payload))).await
 }
 

@@ -87,7 +87,7 @@ pub async fn up(options: UpOptions) -> Result<(), UpError> {
 
     let store = Arc::new(SqliteStore::open(&options.data).map_err(WiringError::from)?);
     let token = auth::token(&options.data.join(TOKEN_FILE)).map_err(data)?;
-    let (queue, nudge) = LocalQueue::new();
+    let (queue, nudge) = LocalQueue::new(Arc::new(wiring::now));
     let queue = Arc::new(queue);
     let demo = options.demo.then(wiring::sandbox);
     let (rules, (clouds, sources)) = if let Some((sandbox, source)) = &demo {

@@ -1,8 +1,7 @@
 //! Takes one remediation as far as it goes at once. The message is only a nudge: the store is the truth.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
-use stanch_core::remediation::RemediationId;
+use stanch_core::port::Nudge;
 use stanch_engine::trigger::Invocation;
 use stanch_engine::{Engine, EngineError};
 
@@ -10,13 +9,6 @@ use stanch_engine::{Engine, EngineError};
 pub const NAME: &str = "remediate";
 /// The trigger's binding in `function.json`.
 pub const BINDING: &str = "message";
-
-/// A message of the work queue.
-#[derive(Debug, Deserialize)]
-struct Message {
-    id: RemediationId,
-    version: u64,
-}
 
 /// Runs the remediation a message names. A message about an older version is dropped.
 pub async fn handle(engine: &Engine, invocation: &Invocation) -> Result<Value, EngineError> {
@@ -31,7 +23,7 @@ pub async fn handle(engine: &Engine, invocation: &Invocation) -> Result<Value, E
     Ok(json!({ "ran": ran }))
 }
 
-fn read(text: &str) -> Result<Message, EngineError> {
+fn read(text: &str) -> Result<Nudge, EngineError> {
     serde_json::from_str(text).map_err(|e| EngineError::Invocation(format!("the message is not {{\"id\", \"version\"}}: {e}")))
 }
 

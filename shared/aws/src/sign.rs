@@ -222,6 +222,7 @@ mod tests {
             cloud: Cloud::Aws,
             account: ACCOUNT.to_owned(),
             region: Some("eu-west-1".to_owned()),
+            correlation: None,
             call: ApiCall::Operation { service: service.to_owned(), operation: operation.to_owned(), input },
         }
     }

@@ -175,6 +175,17 @@ impl FindingSource for SecurityHubSource {
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move { self.tell(source, reference, status, note).await.map_err(|e| e.told("update", source, reference)) })
     }
+
+    fn list<'a>(
+        &'a self,
+        scope: &'a stanch_core::port::Scope,
+        _since: Option<stanch_core::finding::Millis>,
+        _page: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<stanch_core::port::Listed, SourceError>> {
+        let error =
+            SourceError { action: "list", finding: "*".into(), source_name: scope.source, reason: "has no list".into(), retry: false };
+        Box::pin(std::future::ready(Err(error)))
+    }
 }
 
 /// The status of the workflow. A control's finding is closed by Security Hub itself, when its check passes: written by us,

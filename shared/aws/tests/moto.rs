@@ -24,7 +24,8 @@ impl Moto {
         let (service, operation) = call.split_once('.').unwrap();
         let call =
             ApiCall::Operation { service: service.to_owned(), operation: operation.to_owned(), input: input.as_object().cloned().unwrap() };
-        let request = ApiRequest { cloud: Cloud::Aws, account: ACCOUNT.to_owned(), region: Some(self.region.to_owned()), call };
+        let request =
+            ApiRequest { cloud: Cloud::Aws, account: ACCOUNT.to_owned(), region: Some(self.region.to_owned()), correlation: None, call };
         self.api.call(&request, 20_000).await.unwrap_or_else(|e| panic!("{e}"))
     }
 

@@ -150,7 +150,7 @@ impl DefenderSource {
         let http = HttpCall { method, host: self.host.clone(), path, query, headers: BTreeMap::new(), body: None };
         let reference = ask.reference;
         let account = reference.account.as_deref().or_else(|| ArmId::parse(&reference.id)?.subscription).unwrap_or_default().to_owned();
-        let request = ApiRequest { cloud: Cloud::Azure, account, region: None, call: ApiCall::Http(http) };
+        let request = ApiRequest { cloud: Cloud::Azure, account, region: None, correlation: None, call: ApiCall::Http(http) };
         self.api.call(&request, TIMEOUT_MS).await.map_err(|error: ApiError| ask.failed(error.to_string(), error.kind() == Kind::Retry))
     }
 
@@ -183,6 +183,17 @@ impl FindingSource for DefenderSource {
             ask.check()?;
             if source == Source::DefenderAlert { self.set_alert(&ask, status).await } else { Ok(()) }
         })
+    }
+
+    fn list<'a>(
+        &'a self,
+        scope: &'a stanch_core::port::Scope,
+        _since: Option<stanch_core::finding::Millis>,
+        _page: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<stanch_core::port::Listed, SourceError>> {
+        let error =
+            SourceError { action: "list", finding: "*".into(), source_name: scope.source, reason: "has no list".into(), retry: false };
+        Box::pin(std::future::ready(Err(error)))
     }
 }
 

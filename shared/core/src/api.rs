@@ -20,6 +20,9 @@ pub struct ApiRequest {
     /// What is called.
     #[serde(flatten)]
     pub call: ApiCall,
+    /// The correlation id sent with it; never part of a plan.
+    #[serde(skip)]
+    pub correlation: Option<uuid::Uuid>,
 }
 
 /// What is called: an AWS operation by name, or an HTTP request as Microsoft and Google document it.
@@ -93,6 +96,26 @@ impl Method {
 }
 
 impl ApiRequest {
+    /// A call for an account, without region and correlation.
+    pub fn new(cloud: Cloud, account: impl Into<String>, call: ApiCall) -> Self {
+        ApiRequest { cloud, account: account.into(), region: None, call, correlation: None }
+    }
+
+    /// What providers count calls by: cloud, account, region and service (or provider namespace, or host). Workers back off by it.
+    pub fn quota(&self) -> String {
+        let service = match &self.call {
+            ApiCall::Operation { service, .. } => service.as_str(),
+            // Resource Manager counts by subscription and resource provider.
+            ApiCall::Http(http) if self.cloud == Cloud::Azure => {
+                let path = http.path.rsplit_once("/providers/").map_or("", |(_, provider)| provider);
+                path.split('/').next().filter(|p| !p.is_empty()).unwrap_or("arm")
+            }
+            ApiCall::Http(http) => http.host.as_str(),
+        };
+        let region = self.region.as_deref().unwrap_or("-");
+        format!("{}/{}/{region}/{service}", self.cloud, self.account).to_ascii_lowercase()
+    }
+
     /// A short name for logs and errors: `ec2.DescribeInstances`, `PATCH management.azure.com/subscriptions/…`.
     pub fn name(&self) -> String {
         match &self.call {

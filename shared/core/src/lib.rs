@@ -13,6 +13,7 @@ pub mod guard;
 pub mod lenient;
 pub mod normalize;
 pub mod ocsf;
+pub mod operation;
 pub mod plan;
 pub mod port;
 pub mod remediation;

@@ -13,6 +13,7 @@ use crate::cloud::Resource;
 use crate::decide::Decision;
 use crate::finding::{Finding, FindingClass, Millis, Source, SourceRef};
 use crate::guard::GuardReport;
+use crate::operation::Pending;
 use crate::plan::{Plan, Snapshot};
 use crate::state::State;
 
@@ -32,6 +33,14 @@ impl fmt::Display for RemediationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// The format of a stored [`Remediation`] that this program writes. It reads this one and the one before; rows of a later
+/// format it leaves alone.
+pub const REMEDIATION_FORMAT: u32 = 2;
+
+fn first_format() -> u32 {
+    1
 }
 
 /// What makes two findings the same fault: class, account, canonical resource and control (or CVE, or the alert itself).
@@ -119,6 +128,9 @@ pub struct Attempt {
     /// The client token sent with it, where the change takes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_token: Option<String>,
+    /// The long-running operation the provider started for it, until that has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Pending>,
     /// The outcome; absent while it is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<AttemptResult>,
@@ -261,6 +273,9 @@ pub struct RemediationRequest {
 /// The case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Remediation {
+    /// [`REMEDIATION_FORMAT`]; absent in rows of format 1.
+    #[serde(default = "first_format")]
+    pub format: u32,
     /// Id.
     pub id: RemediationId,
     /// Set by the store: 1 after the first commit, one more with each.
@@ -310,6 +325,12 @@ pub struct Remediation {
     /// Who asked for it, when a person did (`cli:alice`); absent when an event opened it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_by: Option<String>,
+    /// It was there before stanch first looked at its scope: only recorded, until a rule that takes a backlog matches it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backlog: bool,
+    /// The correlation id of the event (or the person's request) that last moved it; goes with every call to a cloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Uuid>,
     /// Head of its record.
     #[serde(default)]
     pub chain: ChainHead,

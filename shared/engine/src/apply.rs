@@ -152,6 +152,7 @@ impl Engine {
                 intended_at: now,
                 lease_until: now + CALL_TIMEOUT_MS as i64 + LEASE_MARGIN_MS,
                 client_token: Some(token.get(..32).unwrap_or(&token).to_owned()),
+                operation: None,
                 result: None,
             });
         }
@@ -387,6 +388,7 @@ fn push_result(remediation: &mut Remediation, index: usize, number: u32, result:
             intended_at: result.at,
             lease_until: result.at,
             client_token: None,
+            operation: None,
             result: Some(result),
         });
     }

@@ -9,7 +9,7 @@ use stanch_core::finding::Millis;
 use stanch_core::fix::Activity;
 use stanch_core::ocsf::{ActivityCall, ActivityKind, ActivityStatus, RemediationActivity};
 use stanch_core::plan::{Plan, PlanKind};
-use stanch_core::port::{Commit, Notice, OutboxItem, OutboxMessage, WriteBack};
+use stanch_core::port::{Commit, NUDGE_FORMAT, Notice, Nudge, OutboxItem, OutboxMessage, WriteBack};
 use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_core::rule::Step;
 use stanch_core::state::{Event, IllegalMove, State, advance};
@@ -189,7 +189,8 @@ impl Case {
         if let Some(at) = next_at {
             let delay = u64::try_from(at - engine.now()).unwrap_or(0);
             // Only a nudge: the due time is stored, so losing it costs time, never work.
-            if let Err(error) = engine.ports.queue.nudge(self.remediation.id, version, delay).await {
+            let nudge = Nudge { format: NUDGE_FORMAT, id: self.remediation.id, version, correlation: self.remediation.correlation };
+            if let Err(error) = engine.ports.queue.send(&nudge, delay).await {
                 tracing::warn!(remediation = %self.remediation.id, %error, "queue not reached; the timer will find it");
             }
         }

@@ -7,7 +7,7 @@ use stanch_core::digest::sha256_hex;
 use stanch_core::finding::{Finding, FindingStatus, Millis};
 use stanch_core::ocsf::ActivityStatus;
 use stanch_core::port::StoreError;
-use stanch_core::remediation::{Remediation, RemediationId, RemediationKey, RemediationRequest, Reporter, Times};
+use stanch_core::remediation::{REMEDIATION_FORMAT, Remediation, RemediationId, RemediationKey, RemediationRequest, Reporter, Times};
 use stanch_core::rule::Mode;
 use stanch_core::state::{Event, Resolution, State};
 
@@ -286,6 +286,7 @@ pub(crate) fn blank(
     received: Millis,
 ) -> Remediation {
     Remediation {
+        format: REMEDIATION_FORMAT,
         id,
         version: 0,
         key,
@@ -304,6 +305,8 @@ pub(crate) fn blank(
         recurrences: 0,
         tries: 0,
         asked_by: None,
+        backlog: false,
+        correlation: None,
         chain: ChainHead::default(),
     }
 }

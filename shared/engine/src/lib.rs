@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use stanch_core::finding::Millis;
 use stanch_core::guard::Protected;
-use stanch_core::port::{CloudApi, FindingSource, Fixes, Notifier, Store, WorkQueue};
+use stanch_core::port::{CloudApi, FindingSource, Fixes, Meter, Notifier, Store, WorkQueue};
 use stanch_core::rule::RuleSet;
 
 pub use case::Next;
@@ -41,6 +41,8 @@ pub struct Ports {
     pub queue: Arc<dyn WorkQueue>,
     /// Sends notices.
     pub notifier: Arc<dyn Notifier>,
+    /// Counts what happens.
+    pub meter: Arc<dyn Meter>,
     /// The library.
     pub fixes: Arc<dyn Fixes>,
     /// Milliseconds since the epoch, now.

@@ -141,6 +141,17 @@ impl FindingSource for SccSource {
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move { self.tell(&Ask::read("update", source, &reference.id)?, status, note).await })
     }
+
+    fn list<'a>(
+        &'a self,
+        scope: &'a stanch_core::port::Scope,
+        _since: Option<stanch_core::finding::Millis>,
+        _page: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<stanch_core::port::Listed, SourceError>> {
+        let error =
+            SourceError { action: "list", finding: "*".into(), source_name: scope.source, reason: "has no list".into(), retry: false };
+        Box::pin(std::future::ready(Err(error)))
+    }
 }
 
 /// One question about one finding, for calls and errors alike.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingClass, FindingStatus, Millis, Source, SourceRef};
-use stanch_core::port::{BoxFuture, FindingSource, SourceAnswer, SourceError, WriteBack};
+use stanch_core::port::{BoxFuture, FindingSource, Listed, Scope, SourceAnswer, SourceError, WriteBack};
+
+/// Findings on one page of a list.
+const PAGE: usize = 50;
 
 /// One status written back: source, the finding's id at the source, status, note.
 pub type Written = (Source, String, WriteBack, String);
@@ -93,6 +96,24 @@ impl SandboxSource {
         Ok(found.map_or(SourceAnswer::Absent, |finding| SourceAnswer::Found(Box::new(finding.clone()))))
     }
 
+    /// At most [`PAGE`] findings of the scope's source and account, by id; the page is the last id of the one before.
+    fn page(&self, scope: &Scope, since: Option<Millis>, page: Option<&str>) -> Result<Listed, SourceError> {
+        let inner = self.lock();
+        inner.check("list", scope.source, "*")?;
+        let wanted = |finding: &Finding<'_>| {
+            let account = finding.account.as_ref().or(finding.resources.first().and_then(|r| r.account.as_ref()));
+            let changed = since.is_none_or(|since| finding.modified.or(finding.last_seen).or(finding.time).is_none_or(|at| at >= since));
+            account.is_some_and(|a| a.uid == scope.account) && (finding.is_open() || changed)
+        };
+        let all = inner
+            .findings
+            .iter()
+            .filter(|((source, id), finding)| *source == scope.source && page.is_none_or(|page| id.as_str() > page) && wanted(finding));
+        let mut rows: Vec<_> = all.take(PAGE + 1).collect();
+        let next = (rows.len() > PAGE).then(|| rows.remove(PAGE)).and(rows.last().map(|((_, id), _)| id.clone()));
+        Ok(Listed { findings: rows.into_iter().map(|(_, finding)| finding.clone()).collect(), unread: Vec::new(), next })
+    }
+
     fn take(&self, source: Source, id: &str, status: WriteBack, note: &str) -> Result<(), SourceError> {
         let now = (self.shared.clock)();
         let mut inner = self.lock();
@@ -127,6 +148,10 @@ impl FindingSource for SandboxSource {
         note: &'a str,
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move { self.take(source, &reference.id, status, note) })
+    }
+
+    fn list<'a>(&'a self, scope: &'a Scope, since: Option<Millis>, page: Option<&'a str>) -> BoxFuture<'a, Result<Listed, SourceError>> {
+        Box::pin(async move { self.page(scope, since, page) })
     }
 }
 

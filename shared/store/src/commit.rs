@@ -38,11 +38,11 @@ fn write_remediation(tx: &Transaction<'_>, commit: &Commit) -> Result<(), Stop> 
     let body = row::json(|| format!("remediation {id}"), case)?;
     let standing = row::json(|| format!("state of remediation {id}"), &case.state)?;
     let sql = if commit.expected_version == 0 {
-        "INSERT INTO remediation (id, key, version, state, standing, cloud, account, severity, resource, title, fix, updated, next_at, body)
-            VALUES (?1, ?2, ?3 + 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING"
+        "INSERT INTO remediation (id, key, version, state, standing, cloud, account, severity, resource, title, fix, updated, next_at, body, format)
+            VALUES (?1, ?2, ?3 + 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT DO NOTHING"
     } else {
         "UPDATE remediation SET version = ?3 + 1, state = ?4, standing = ?5, cloud = ?6, account = ?7, severity = ?8, resource = ?9,
-            title = ?10, fix = ?11, updated = max(updated, ?12), next_at = ?13, body = ?14 WHERE id = ?1 AND key = ?2 AND version = ?3"
+            title = ?10, fix = ?11, updated = max(updated, ?12), next_at = ?13, body = ?14, format = ?15 WHERE id = ?1 AND key = ?2 AND version = ?3"
     };
     let written = tx.prepare_cached(sql)?.execute(params![
         id,
@@ -59,6 +59,7 @@ fn write_remediation(tx: &Transaction<'_>, commit: &Commit) -> Result<(), Stop> 
         commit.at,
         commit.next_at,
         body,
+        case.format,
     ])?;
     if written == 1 {
         return Ok(());
@@ -90,10 +91,11 @@ fn write_log(tx: &Transaction<'_>, commit: &Commit) -> Result<(), Stop> {
 fn write_outbox(tx: &Transaction<'_>, commit: &Commit) -> Result<(), Stop> {
     for item in &commit.outbox {
         let message = row::json(|| format!("outbox item {}", item.id), &item.message)?;
-        tx.prepare_cached("INSERT INTO outbox (id, remediation, message) VALUES (?1, ?2, ?3)")?.execute(params![
+        tx.prepare_cached("INSERT INTO outbox (id, remediation, message, lane) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
             item.id.to_string(),
             commit.remediation.id.to_string(),
-            message
+            message,
+            item.message.lane()
         ])?;
     }
     Ok(())

@@ -45,6 +45,7 @@ pub(crate) fn case(n: u32) -> Remediation {
     let resource = format!("arn:aws:s3:::shop-{n}");
     serde_json::from_value(json!({
         "id": Uuid::from_u128(u128::from(n)),
+        "format": stanch_core::remediation::REMEDIATION_FORMAT,
         "version": 0,
         "key": format!("compliance|111122223333|{resource}|s3-public"),
         "state": State::Open,

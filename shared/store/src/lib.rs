@@ -6,6 +6,7 @@
 mod audit;
 mod commit;
 mod folder;
+mod kept;
 mod queue;
 mod row;
 mod schema;

@@ -4,7 +4,7 @@ use rusqlite::Row;
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::{Millis, Severity};
 use stanch_core::port::{StoreError, Summary};
-use stanch_core::remediation::{Remediation, RemediationId};
+use stanch_core::remediation::{REMEDIATION_FORMAT, Remediation, RemediationId};
 
 /// A row's id.
 pub(crate) fn id(text: &str) -> Result<RemediationId, StoreError> {
@@ -13,7 +13,13 @@ pub(crate) fn id(text: &str) -> Result<RemediationId, StoreError> {
 
 /// A row's remediation.
 pub(crate) fn remediation(id: RemediationId, body: &str) -> Result<Remediation, StoreError> {
-    serde_json::from_str(body).map_err(|e| unreadable(format!("remediation {id}"), e))
+    let read: Remediation = serde_json::from_str(body).map_err(|e| unreadable(format!("remediation {id}"), e))?;
+    if read.format > REMEDIATION_FORMAT {
+        let reason =
+            format!("it has format {}, this program knows formats up to {REMEDIATION_FORMAT}; a newer stanch takes it", read.format);
+        return Err(unreadable(format!("remediation {id}"), reason));
+    }
+    Ok(read)
 }
 
 /// A serialised column.

@@ -6,7 +6,7 @@ use stanch_core::port::StoreError;
 use crate::folder::Place;
 
 /// Migration `n` (from 1) leads from format `n - 1` to format `n`; the format stands in `PRAGMA user_version`.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND];
 
 /// Ids are UUIDs as text, so that the file can be read with any SQLite shell. Times are milliseconds since the epoch.
 const FIRST: &str = "
@@ -74,6 +74,26 @@ CREATE TABLE hold (
     body TEXT NOT NULL,
     PRIMARY KEY (fix, resource)
 ) STRICT;
+";
+
+/// Formats of rows, lanes of the outbox, and what was parked.
+const SECOND: &str = "
+ALTER TABLE remediation ADD COLUMN format INTEGER NOT NULL DEFAULT 1;
+
+ALTER TABLE outbox ADD COLUMN lane TEXT NOT NULL DEFAULT '';
+DROP INDEX outbox_unsent;
+CREATE INDEX outbox_unsent ON outbox (remediation, lane, position) WHERE sent = 0;
+
+CREATE TABLE parked (
+    id TEXT PRIMARY KEY NOT NULL,
+    kind TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    why TEXT NOT NULL,
+    body TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    times INTEGER NOT NULL
+) STRICT;
+CREATE INDEX parked_at ON parked (at, id);
 ";
 
 /// Brings a database up to the format this program knows; each step is one transaction. A newer database is refused.

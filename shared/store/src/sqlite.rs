@@ -9,13 +9,14 @@ use serde_json::Value;
 use stanch_core::chain::ChainEntry;
 use stanch_core::cloud::{Cloud, ResourceUid};
 use stanch_core::finding::Millis;
-use stanch_core::port::{BoxFuture, Cap, Commit, Filter, Hold, OutboxItem, Store, StoreError, Summary};
-use stanch_core::remediation::{Remediation, RemediationId, RemediationKey};
+use stanch_core::port::{BoxFuture, Cap, Commit, Filter, Head, Hold, OutboxItem, Parked, Store, StoreError, Summary};
+use stanch_core::remediation::{REMEDIATION_FORMAT, Remediation, RemediationId, RemediationKey};
 use uuid::Uuid;
 
 use crate::audit::{self, AuditReport};
 use crate::commit;
 use crate::folder::{self, Place};
+use crate::kept;
 use crate::row::{self, Listed};
 use crate::schema;
 use crate::seal::{Seal, Sealed};
@@ -109,7 +110,7 @@ impl SqliteStore {
 
     fn read_outbox(&self, now: Millis, limit: usize) -> Result<Vec<(RemediationId, OutboxItem)>, StoreError> {
         let sql = "SELECT remediation, id, message FROM outbox AS item WHERE sent = 0 AND due_at <= ?1
-            AND position = (SELECT min(position) FROM outbox WHERE sent = 0 AND remediation = item.remediation)
+            AND position = (SELECT min(position) FROM outbox WHERE sent = 0 AND remediation = item.remediation AND lane = item.lane)
             ORDER BY position LIMIT ?2";
         let rows: Vec<(String, String, String)> = self.read("read the outbox", |c| {
             c.prepare_cached(sql)?.query_map(params![now, most(limit)], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect()
@@ -162,9 +163,10 @@ impl Store for SqliteStore {
 
     fn due(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<RemediationId>, StoreError>> {
         Box::pin(async move {
-            let sql = "SELECT id FROM remediation WHERE next_at <= ?1 ORDER BY next_at, id LIMIT ?2";
-            let ids: Vec<String> =
-                self.read("read what is due", |c| c.prepare_cached(sql)?.query_map(params![now, most(limit)], |r| r.get(0))?.collect())?;
+            let sql = "SELECT id FROM remediation WHERE next_at <= ?1 AND format <= ?3 ORDER BY next_at, id LIMIT ?2";
+            let ids: Vec<String> = self.read("read what is due", |c| {
+                c.prepare_cached(sql)?.query_map(params![now, most(limit), REMEDIATION_FORMAT], |r| r.get(0))?.collect()
+            })?;
             ids.iter().map(|text| row::id(text)).collect()
         })
     }
@@ -252,6 +254,39 @@ impl Store for SqliteStore {
             let unreadable = |e| row::unreadable(format!("hold of `{fix}` on `{resource}`"), e);
             body.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()
         })
+    }
+
+    fn value<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(async move { self.read("read a value", |c| kept::value(c, name)) })
+    }
+
+    fn set_value<'a>(&'a self, name: &'a str, expected: Option<&'a str>, new: Option<&'a str>) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move { self.write("set a value", |tx| Ok(kept::set_value(tx, name, expected, new)?)) })
+    }
+
+    fn park(&self, parked: Parked) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.write("park", |tx| Ok(kept::park(tx, &parked)?)) })
+    }
+
+    fn parked(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Parked>, StoreError>> {
+        Box::pin(async move { self.read("read what is parked", |c| kept::parked(c, most(limit))) })
+    }
+
+    fn unpark<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(
+            async move { self.write("take out of what is parked", |tx| Ok(tx.execute("DELETE FROM parked WHERE id = ?1", [id])? == 1)) },
+        )
+    }
+
+    fn heads(&self, after: Option<RemediationId>, limit: usize) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
+        Box::pin(async move {
+            let rows = self.read("read the ends of records", |c| kept::heads(c, after, most(limit)))?;
+            rows.into_iter().map(|(id, chain, updated)| Ok(Head { id: row::id(&id)?, chain, updated })).collect()
+        })
+    }
+
+    fn prune(&self, before: Millis) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { self.write("remove what is not needed any more", |tx| Ok(kept::prune(tx, before)?)) })
     }
 }
 

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::json;
-use stanch_core::port::{Cap, Commit, Store, StoreError, WorkQueue};
+use stanch_core::port::{Cap, Commit, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::contract::{self, case, now, plain, with_entries};
-use crate::{AuditReport, LocalQueue, SqliteStore};
+use crate::{AuditReport, SqliteStore};
 
 mod in_a_file {
     macro_rules! run {
@@ -300,15 +300,4 @@ fn a_panic_under_the_lock_does_not_spoil_the_store() {
         assert!(panicked.join().is_err());
     });
     now(store.commit(plain(case(1)))).unwrap();
-}
-
-#[test]
-fn a_nudge_before_anyone_waits_is_not_lost() {
-    let (queue, bell) = LocalQueue::new();
-    now(queue.nudge(case(1).id, 1, 60_000)).unwrap();
-    now(queue.nudge(case(2).id, 1, 0)).unwrap();
-    now(Box::pin(bell.notified()));
-    let second = std::pin::pin!(bell.notified());
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(second.poll(&mut context).is_pending(), "two nudges are one look");
 }

@@ -112,7 +112,7 @@ impl Context {
         store: Arc<dyn Store>,
     ) -> Result<Engine, Failure> {
         let rules = wiring::rules(rules.or(self.settings.rules.as_deref()))?;
-        let (queue, _bell) = LocalQueue::new();
+        let (queue, _bell) = LocalQueue::new(Arc::new(wiring::now));
         Ok(wiring::engine(&self.settings, rules, clouds, sources, store, Arc::new(queue))?)
     }
 }

@@ -29,7 +29,7 @@ fn get(path: &str) -> ApiRequest {
 }
 
 fn request(http: HttpCall) -> ApiRequest {
-    ApiRequest { cloud: Cloud::Azure, account: "s".to_owned(), region: None, call: ApiCall::Http(http) }
+    ApiRequest { cloud: Cloud::Azure, account: "s".to_owned(), region: None, correlation: None, call: ApiCall::Http(http) }
 }
 
 /// The changed call is refused before anything is sent, and trying again would not help.
@@ -174,7 +174,7 @@ async fn calls_that_leave_azure_or_change_their_path_are_refused() {
 #[tokio::test]
 async fn a_named_operation_is_refused() {
     let call = ApiCall::Operation { service: "ec2".to_owned(), operation: "StopInstances".to_owned(), input: Map::new() };
-    let request = ApiRequest { cloud: Cloud::Azure, account: String::new(), region: None, call };
+    let request = ApiRequest { cloud: Cloud::Azure, account: String::new(), region: None, correlation: None, call };
     let error = api("http://localhost:9").call(&request, 1_000).await.unwrap_err();
     assert!(matches!(error, ApiError::NotSent { retry: false, .. }));
 }

@@ -40,7 +40,8 @@ impl CallSpec {
                 },
             }),
         };
-        let request = ApiRequest { cloud: target.cloud, account: target.account.clone(), region: target.region.clone(), call };
+        let request =
+            ApiRequest { cloud: target.cloud, account: target.account.clone(), region: target.region.clone(), correlation: None, call };
         Ok((request, late))
     }
 }

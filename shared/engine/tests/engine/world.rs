@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use stanch_core::api::{ApiCall, ApiRequest, ApiResponse, Method};
 use stanch_core::cloud::{Account, Cloud, Resource};
 use stanch_core::finding::{Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Millis, Product, Severity, Source};
-use stanch_core::port::{ApiError, BoxFuture, CloudApi, Notice, Notifier, NotifyError, StoreError, WorkQueue};
+use stanch_core::port::{ApiError, BoxFuture, CloudApi, NoMeter, Notice, Notifier, NotifyError, Nudge, Received, StoreError, WorkQueue};
 use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_core::rule::RuleSet;
 use stanch_engine::{Engine, Intake, Next, Ports};
@@ -62,7 +62,13 @@ fn is_write(request: &ApiRequest) -> bool {
 struct Quiet;
 
 impl WorkQueue for Quiet {
-    fn nudge(&self, _: RemediationId, _: u64, _: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn send<'a>(&'a self, _: &'a Nudge, _: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn receive(&self, _: usize, _: u64) -> BoxFuture<'_, Result<Vec<Received>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+    fn complete<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 }
@@ -132,6 +138,7 @@ impl World {
             store: store.clone(),
             queue: Arc::new(Quiet),
             notifier: Arc::new(Quiet),
+            meter: Arc::new(NoMeter),
             fixes: library(),
             clock: Arc::new(now),
             new_id: Arc::new(move || uuid::Uuid::from_u128(u128::from(ids.fetch_add(1, Ordering::Relaxed)))),

@@ -20,7 +20,7 @@ fn request(method: Method, host: &str, path: &str) -> (ApiRequest, HttpCall) {
 }
 
 fn wrap(http: HttpCall) -> ApiRequest {
-    ApiRequest { cloud: Cloud::Gcp, account: "billing-prod".to_owned(), region: None, call: ApiCall::Http(http) }
+    ApiRequest { cloud: Cloud::Gcp, account: "billing-prod".to_owned(), region: None, correlation: None, call: ApiCall::Http(http) }
 }
 
 async fn refused(host: &str, path: &str) -> String {
@@ -127,6 +127,7 @@ async fn only_googles_hosts_and_plain_paths_are_accepted() {
         cloud: Cloud::Gcp,
         account: String::new(),
         region: None,
+        correlation: None,
         call: ApiCall::Operation { service: "ec2".to_owned(), operation: "DescribeInstances".to_owned(), input: Map::new() },
     };
     assert!(matches!(api("http://127.0.0.1:9").call(&operation, 1000).await, Err(ApiError::NotSent { retry: false, .. })));

@@ -53,6 +53,7 @@ fn operation(name: &str, input: Value) -> ApiRequest {
         cloud: Cloud::Aws,
         account: AWS.to_owned(),
         region: Some("eu-west-1".to_owned()),
+        correlation: None,
         call: ApiCall::Operation {
             service: service.to_owned(),
             operation: operation.to_owned(),
@@ -76,6 +77,7 @@ fn http(cloud: Cloud, account: &str, line: &str, body: Option<Value>) -> ApiRequ
         cloud,
         account: account.to_owned(),
         region: None,
+        correlation: None,
         call: ApiCall::Http(HttpCall {
             method: Method::parse(method).unwrap(),
             host: host.to_owned(),

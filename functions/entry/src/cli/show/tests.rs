@@ -20,7 +20,7 @@ fn plan() -> Plan {
         headers: BTreeMap::new(),
         body: Some(json!({"properties": {"allowBlobPublicAccess": false}})),
     };
-    let request = ApiRequest { cloud: Cloud::Azure, account: "s1".into(), region: None, call: ApiCall::Http(http) };
+    let request = ApiRequest { cloud: Cloud::Azure, account: "s1".into(), region: None, correlation: None, call: ApiCall::Http(http) };
     let sets = vec![
         FieldChange { path: "account.public".into(), before: json!(true), after: json!(false) },
         FieldChange { path: "account.key".into(), before: json!({"$sealed": "account.key", "sha256": "00"}), after: Value::Null },

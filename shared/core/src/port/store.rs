@@ -1,126 +1,18 @@
-//! The traits through which the engine sees clouds, sources, stores and channels. Implementations live in their own crates;
-//! `entry` alone names them.
+//! What is kept: remediations, their record, the outbox, caps, holds, the kill switch, what was parked.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::api::{ApiRequest, ApiResponse};
-use crate::chain::ChainEntry;
-use crate::cloud::{Cloud, Resource, ResourceUid};
-use crate::finding::{Finding, Millis, Severity, Source, SourceRef};
-use crate::fix::Fix;
+use crate::chain::{ChainEntry, ChainHead};
+use crate::cloud::{Cloud, ResourceUid};
+use crate::finding::{Millis, Severity, Source, SourceRef};
 use crate::remediation::{Remediation, RemediationId, RemediationKey};
 use crate::state::State;
 
-/// A boxed future, so that the ports stay object-safe.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// What the engine does about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Try again later: throttled, unavailable, conflict.
-    Retry,
-    /// A policy, guard or approval said no. Not an error to page about.
-    Refuse,
-    /// A person is needed.
-    Broken,
-}
-
-/// A call that gave no answer of the provider's API.
-#[derive(Debug, thiserror::Error)]
-pub enum ApiError {
-    /// The request was certainly not sent (no credentials, no connection, a refused host).
-    #[error("{call} was not sent: {reason}")]
-    NotSent {
-        /// The call's name.
-        call: String,
-        /// Why, without secrets.
-        reason: String,
-        /// Whether trying again can help.
-        retry: bool,
-    },
-    /// The request may have reached the provider, but no answer came: the outcome is unknown.
-    #[error("{call} got no answer: {reason}")]
-    Unknown {
-        /// The call's name.
-        call: String,
-        /// Why.
-        reason: String,
-    },
-}
-
-impl ApiError {
-    /// What to do about it.
-    pub fn kind(&self) -> Kind {
-        match self {
-            ApiError::NotSent { retry: false, .. } => Kind::Broken,
-            ApiError::NotSent { .. } | ApiError::Unknown { .. } => Kind::Retry,
-        }
-    }
-}
-
-/// Carries one logical call to a cloud: encodes, signs, sends, decodes. A provider's refusal is an [`ApiResponse`] with a fault.
-pub trait CloudApi: Send + Sync {
-    /// Sends the call and gives up before `timeout_ms` milliseconds have passed.
-    fn call<'a>(&'a self, request: &'a ApiRequest, timeout_ms: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>>;
-}
-
-/// An answer of a source about one finding.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SourceAnswer {
-    /// The source holds it; here is how it stands now.
-    Found(Box<Finding<'static>>),
-    /// The source holds no such finding.
-    Absent,
-}
-
-/// What is written back to a source about one of its findings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WriteBack {
-    /// stanch works on it.
-    InProgress,
-    /// The live state is right again (or the resource is gone).
-    Fixed,
-    /// The fix was rolled back or failed; the finding stands.
-    Reopened,
-}
-
-/// A source that could not be asked or told.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {action} finding `{finding}` at {source_name}: {reason}")]
-pub struct SourceError {
-    /// `fetch` or `update`.
-    pub action: &'static str,
-    /// The finding's id.
-    pub finding: String,
-    /// The source.
-    pub source_name: Source,
-    /// Why, without secrets.
-    pub reason: String,
-    /// Whether trying again can help.
-    pub retry: bool,
-}
-
-/// A product that reports findings and takes their status back.
-pub trait FindingSource: Send + Sync {
-    /// Fetches a finding with our own credentials: the proof that an event told the truth.
-    fn fetch<'a>(&'a self, source: Source, reference: &'a SourceRef<'a>) -> BoxFuture<'a, Result<SourceAnswer, SourceError>>;
-
-    /// Writes a status back. `note` is at most 512 characters. Doing it twice is the same as once.
-    fn write_back<'a>(
-        &'a self,
-        source: Source,
-        reference: &'a SourceRef<'a>,
-        status: WriteBack,
-        note: &'a str,
-    ) -> BoxFuture<'a, Result<(), SourceError>>;
-}
+use super::{BoxFuture, Notice, WriteBack};
 
 /// One atomic write of a remediation: its row, its new record entries, its outbox and its next due time, all or nothing.
 #[derive(Clone, Debug)]
@@ -177,19 +69,67 @@ pub enum OutboxMessage {
     },
 }
 
-/// A notice to people: facts only; a link opens, it never acts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Notice {
-    /// The remediation.
-    pub remediation: RemediationId,
-    /// What happened, one line.
-    pub title: String,
-    /// State after it.
-    pub state: String,
-    /// Cloud, account, resource, finding title, severity, fix, plan hash: name and value.
-    pub facts: Vec<(String, String)>,
-    /// When, milliseconds since the epoch.
+impl OutboxMessage {
+    /// Where it goes: messages of one remediation to one lane are sent in order, and a lane that is down delays only itself.
+    pub fn lane(&self) -> String {
+        match self {
+            OutboxMessage::WriteBack { source, .. } => format!("source:{source}"),
+            OutboxMessage::Notice { channel, .. } => format!("channel:{channel}"),
+        }
+    }
+}
+
+/// What kind of thing was parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ParkedKind {
+    /// A delivery to a function; `origin` is the function's name.
+    Event,
+    /// A message of the work queue.
+    Message,
+}
+
+/// Something that could not be taken now, kept whole until a person has it tried again or drops it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// SHA-256 (hex) of kind, origin and body, so that parking the same thing again is one entry.
+    pub id: String,
+    /// What it is.
+    pub kind: ParkedKind,
+    /// Where it came from: the function's name, or the queue's.
+    pub origin: String,
+    /// Why it could not be taken.
+    pub why: String,
+    /// Exactly what came.
+    pub body: String,
+    /// When it was parked last, milliseconds since the epoch.
     pub at: Millis,
+    /// How often it was parked.
+    pub times: u32,
+}
+
+impl Parked {
+    /// Something parked for the first time.
+    pub fn new(kind: ParkedKind, origin: &str, why: impl Into<String>, body: impl Into<String>, at: Millis) -> Self {
+        let body = body.into();
+        let word = match kind {
+            ParkedKind::Event => "event",
+            ParkedKind::Message => "message",
+        };
+        let id = crate::digest::sha256_hex(format!("{word}\0{origin}\0{body}").as_bytes());
+        Parked { id, kind, origin: origin.to_owned(), why: why.into(), body, at, times: 1 }
+    }
+}
+
+/// Where the record of one remediation ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The remediation.
+    pub id: RemediationId,
+    /// The end of its chain.
+    pub chain: ChainHead,
+    /// When it was committed last, milliseconds since the epoch.
+    pub updated: Millis,
 }
 
 /// Why the store did not do what it was asked.
@@ -287,7 +227,8 @@ pub trait Store: Send + Sync {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<u64, StoreError>>;
     /// Rows for people.
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Summary>, StoreError>>;
-    /// Remediations whose time has come, oldest first.
+    /// Remediations whose time has come, oldest first. Rows of a newer format than this program's are left out: a newer
+    /// program takes them.
     fn due(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<RemediationId>, StoreError>>;
     /// The record of a remediation.
     fn record(&self, id: RemediationId) -> BoxFuture<'_, Result<Vec<ChainEntry>, StoreError>>;
@@ -303,7 +244,7 @@ pub trait Store: Send + Sync {
     fn unseal<'a>(&'a self, id: RemediationId, reference: &'a str) -> BoxFuture<'a, Result<Option<Value>, StoreError>>;
     /// A large body by its digest.
     fn body<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
-    /// Outbox items that are due: per remediation only the oldest unsent one.
+    /// Outbox items that are due, oldest first: per remediation and lane only the oldest unsent one.
     fn outbox(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<(RemediationId, OutboxItem)>, StoreError>>;
     /// Marks an item as sent.
     fn sent(&self, item: Uuid) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -313,43 +254,30 @@ pub trait Store: Send + Sync {
     fn hold(&self, hold: Hold) -> BoxFuture<'_, Result<(), StoreError>>;
     /// The hold on a fix and resource, expired or not.
     fn held<'a>(&'a self, fix: &'a str, resource: &'a ResourceUid) -> BoxFuture<'a, Result<Option<Hold>, StoreError>>;
+    /// A small named value: sweep cursors, back-off of a throttled API, first intakes. `None` when there is none.
+    fn value<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
+    /// Replaces a named value if it still is `expected` (`None`: absent) by `new` (`None`: removed), atomically. `false`: it is
+    /// another by now, nothing was written.
+    fn set_value<'a>(&'a self, name: &'a str, expected: Option<&'a str>, new: Option<&'a str>) -> BoxFuture<'a, Result<bool, StoreError>>;
+    /// Parks something. The same again replaces why and when, and counts one more time.
+    fn park(&self, parked: Parked) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// What is parked, oldest first.
+    fn parked(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Parked>, StoreError>>;
+    /// Takes something parked out. `false`: it was not there.
+    fn unpark<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
+    /// Ends of all records in the order of their ids, at most `limit` after `after`.
+    fn heads(&self, after: Option<RemediationId>, limit: usize) -> BoxFuture<'_, Result<Vec<Head>, StoreError>>;
+    /// Removes large bodies, sent messages and used-up cap windows last needed before `before`; gives how many rows went. What a
+    /// case that is not at rest refers to stays.
+    fn prune(&self, before: Millis) -> BoxFuture<'_, Result<u64, StoreError>>;
 }
 
-/// Tells the engine's worker that a remediation is worth a look. Only a nudge: the due time in the store is the truth.
-pub trait WorkQueue: Send + Sync {
-    /// Enqueues a look at a remediation at this version, after a delay.
-    fn nudge(&self, id: RemediationId, version: u64, delay_ms: u64) -> BoxFuture<'_, Result<(), StoreError>>;
+/// Keeps checkpoints where the identity that applies fixes cannot rewrite them.
+pub trait Vault: Send + Sync {
+    /// Writes a checkpoint once. `false`: one of that name is there already, nothing was written.
+    fn put<'a>(&'a self, name: &'a str, body: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
+    /// A checkpoint by name.
+    fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
+    /// Names of all checkpoints, in order.
+    fn names(&self) -> BoxFuture<'_, Result<Vec<String>, StoreError>>;
 }
-
-/// A channel that carries notices.
-pub trait Notifier: Send + Sync {
-    /// Sends a notice at `now` (milliseconds since the epoch); `key` is the same at every retry.
-    fn send<'a>(&'a self, channel: &'a str, key: Uuid, notice: &'a Notice, now: Millis) -> BoxFuture<'a, Result<(), NotifyError>>;
-}
-
-/// A notice that was not sent.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot send to channel `{channel}`: {reason}")]
-pub struct NotifyError {
-    /// The channel.
-    pub channel: String,
-    /// Why, without secrets.
-    pub reason: String,
-    /// Whether trying again can help.
-    pub retry: bool,
-}
-
-/// The library of fixes, as the engine sees it.
-pub trait Fixes: Send + Sync {
-    /// A fix by name.
-    fn fix(&self, name: &str) -> Result<&Fix, FixesError>;
-    /// The fix recommended for a finding on a resource.
-    fn recommend(&self, finding: &Finding<'_>, resource: &Resource<'_>) -> Result<Option<&Fix>, FixesError>;
-    /// The canonical control a finding speaks about.
-    fn control(&self, finding: &Finding<'_>) -> Option<String>;
-}
-
-/// A fix that cannot be had, in the library's words.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct FixesError(pub String);
