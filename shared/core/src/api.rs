@@ -183,6 +183,16 @@ impl ApiResponse {
         matches!(self.status, 408 | 429 | 500 | 502 | 503 | 504) || self.code().is_some_and(|code| CODES.contains(&code))
     }
 
+    /// Whether the provider asks for fewer calls.
+    pub fn is_throttled(&self) -> bool {
+        self.status == 429
+    }
+
+    /// Milliseconds the provider asks us to wait.
+    pub fn retry_after_ms(&self, _now: i64) -> Option<i64> {
+        self.retry_after().map(|s| i64::try_from(s).unwrap_or(900).saturating_mul(1_000))
+    }
+
     /// Seconds the provider asks us to wait.
     pub fn retry_after(&self) -> Option<u64> {
         self.headers.get("retry-after")?.trim().parse().ok()

@@ -131,6 +131,9 @@ pub struct Attempt {
     /// The long-running operation the provider started for it, until that has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Pending>,
+    /// What the answer that started the operation said; it becomes the result when the operation ends well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<AttemptResult>,
     /// The outcome; absent while it is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<AttemptResult>,
@@ -215,6 +218,11 @@ impl Run {
     /// Whether a change took effect.
     pub fn is_applied(&self, change: usize) -> bool {
         self.attempt(change).and_then(|a| a.result.as_ref()).is_some_and(|r| r.outcome.is_applied())
+    }
+
+    /// Whether any change took effect.
+    pub fn has_applied(&self) -> bool {
+        (0..self.plan.changes.len()).any(|i| self.is_applied(i))
     }
 
     /// Everything the changes gave so far.
@@ -331,6 +339,12 @@ pub struct Remediation {
     /// The correlation id of the event (or the person's request) that last moved it; goes with every call to a cloud.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation: Option<Uuid>,
+    /// When it is to be looked at next, milliseconds since the epoch, as the store's index of due times has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Millis>,
+    /// Runs with applied changes that a later run took the place of, oldest first: each can still be put back, last first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Run>,
     /// Head of its record.
     #[serde(default)]
     pub chain: ChainHead,
@@ -342,6 +356,25 @@ impl Remediation {
         match self.state {
             State::Undoing | State::RolledBack => self.undo.as_ref().or(self.fix.as_ref()),
             _ => self.fix.as_ref(),
+        }
+    }
+
+    /// The run whose applied changes stand: the latest that is not put back.
+    pub fn standing(&self) -> Option<&Run> {
+        let put_back = self.undo.as_ref().is_some_and(|undo| undo.left.is_some());
+        self.fix.as_ref().filter(|run| run.has_applied() && !put_back).or_else(|| self.earlier.last())
+    }
+
+    /// Makes room for a new run. One whose changes stand is kept, unless the new plan starts where that one had started: then
+    /// somebody else has put it back. `observed` is what the new plan was made on.
+    pub fn set_aside(&mut self, observed: Option<&serde_json::Map<String, Value>>) {
+        let put_back = self.undo.take().is_some_and(|undo| undo.left.is_some());
+        if let Some(run) = self.fix.take()
+            && run.has_applied()
+            && !put_back
+            && observed != Some(&run.plan.observed)
+        {
+            self.earlier.push(run);
         }
     }
 

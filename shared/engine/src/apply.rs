@@ -1,21 +1,22 @@
 //! Writing: one change at a time, the intent stored before, the result after. Decides nothing; the plan says it all.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
-use stanch_core::api::{ApiRequest, ApiResponse};
+use stanch_core::api::ApiRequest;
 use stanch_core::digest::sha256_hex;
-use stanch_core::expr::{Dialect, Expr, Scope};
-use stanch_core::fix::{Fix, Repeat};
-use stanch_core::ocsf::{ActivityCall, ActivityStatus};
-use stanch_core::plan::{Bindings, Change, Outcome as Planning, Plan, PlanKind, Snapshot, bind, plan, undo};
+use stanch_core::fix::Fix;
+use stanch_core::ocsf::ActivityStatus;
+use stanch_core::plan::{Bindings, Outcome as Planning, Plan, PlanKind, Snapshot, bind, plan};
 use stanch_core::port::{ApiError, Kind, WriteBack};
-use stanch_core::remediation::{Approval, ApprovalKind, Attempt, AttemptResult, Outcome, Remediation, Run};
+use stanch_core::remediation::{Approval, Attempt, Outcome, Remediation, Run};
 use stanch_core::state::{Event, State};
 
 use crate::case::{Case, Entry, describe};
 use crate::observe::Live;
+use crate::outcome::{Sent, push_result, settled};
 use crate::{CALL_TIMEOUT_MS, Engine, EngineError, LEASE_MARGIN_MS, Next};
+
+/// A call that has less time than this before its lease ends is not sent, milliseconds.
+const SHORTEST_CALL_MS: i64 = 2_000;
 
 impl Engine {
     /// The step of a remediation whose changes (or whose undo's changes) are being written.
@@ -32,6 +33,16 @@ impl Engine {
         let Some(index) = (0..run.plan.changes.len()).find(|i| !run.is_applied(*i)) else {
             return self.all_applied(case).await;
         };
+        let open = run.attempt(index).filter(|a| a.result.is_none()).cloned();
+        if let Some(open) = &open {
+            if let Some(pending) = &open.operation {
+                return self.poll(case, &run, index, pending).await;
+            }
+            let ready = open.lease_until + self.settle(&run.plan);
+            if self.now() < ready {
+                return case.keep_until(self, ready).await;
+            }
+        }
         let live = match self.read_for(&case.remediation, &run).await {
             Ok(live) => live,
             Err(error) if error.kind() == Kind::Retry => return case.again_later(self, &error).await,
@@ -40,8 +51,8 @@ impl Engine {
         let Live::State(snapshot) = live else {
             return self.found_gone(case).await;
         };
-        if let Some(open) = run.attempt(index).filter(|a| a.result.is_none()) {
-            return self.resolve_unknown(case, &run, index, open.clone(), &snapshot).await;
+        if open.is_some() {
+            return self.resolve_unknown(case, &run, index, &snapshot).await;
         }
         if let Some(next) = self.refuse_if_moved(case, &run, index, &snapshot).await? {
             return Ok(next);
@@ -53,12 +64,12 @@ impl Engine {
     }
 
     /// Reads what the run's fix reads. The undo of a fix reads the same.
-    async fn read_for(&self, remediation: &Remediation, run: &Run) -> Result<Live, EngineError> {
+    pub(crate) async fn read_for(&self, remediation: &Remediation, run: &Run) -> Result<Live, EngineError> {
         let (fix, target) = self.subject(remediation, &run.plan.fix)?;
         if fix.digest != run.plan.fix_digest {
             return Err(EngineError::Refused(format!("fix `{}` was changed since the plan was made", fix.name)));
         }
-        self.observe(fix, &target, &run.plan.params).await
+        self.observe(fix, &target, &run.plan.params, remediation.correlation).await
     }
 
     /// The state must be the one that was planned on. Before the first write of a fix everything is planned again and the
@@ -135,194 +146,50 @@ impl Engine {
     /// Stores the intent, sends, stores the result.
     async fn write(&self, case: &mut Case, run: &Run, index: usize, snapshot: &Snapshot) -> Result<Next, EngineError> {
         let Some(change) = run.plan.changes.get(index) else { return Ok(Next::Idle) };
-        let token = sha256_hex(format!("{}/{}/{index}", case.remediation.id, run.hash).as_bytes());
+        let token = client_token(&case.remediation, run, index);
         let sealed = self.unseal(case.remediation.id, &change.late).await?;
         let given = run.given();
-        let bindings = Bindings { snapshot, given: &given, client_token: token.get(..32).unwrap_or(&token), sealed: &sealed };
+        let bindings = Bindings { snapshot, given: &given, client_token: &token, sealed: &sealed };
         let request = match bind(&change.request, &change.late, bindings) {
-            Ok(request) => request,
+            Ok(request) => ApiRequest { correlation: case.remediation.correlation, ..request },
             Err(error) => return self.change_failed(case, index, settled(self.now(), Outcome::Refused), error.to_string()).await,
         };
+        if let Err(error) = self.may_call(&request).await {
+            return case.again_later(self, &error).await;
+        }
         let now = self.now();
+        let lease_until = now + CALL_TIMEOUT_MS as i64 + LEASE_MARGIN_MS;
         let number = run.attempt(index).map_or(0, |a| a.number) + 1;
         if let Some(run) = current_mut(&mut case.remediation) {
             run.attempts.push(Attempt {
                 change: index,
                 number,
                 intended_at: now,
-                lease_until: now + CALL_TIMEOUT_MS as i64 + LEASE_MARGIN_MS,
-                client_token: Some(token.get(..32).unwrap_or(&token).to_owned()),
+                lease_until,
+                client_token: Some(token),
                 operation: None,
+                accepted: None,
                 result: None,
             });
         }
         let intent = format!("intends change {}: {}", index + 1, change.title);
         case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Other, "Intended", intent));
-        let wait = Next::At(now + CALL_TIMEOUT_MS as i64 + LEASE_MARGIN_MS + self.settle(&run.plan));
-        case.commit(self, wait).await?;
-        let answer = self.ports.clouds.call(&request, CALL_TIMEOUT_MS).await;
-        self.conclude(case, run, index, change, &request, answer).await
-    }
-
-    /// What an answer, or its absence, means.
-    async fn conclude(
-        &self,
-        case: &mut Case,
-        run: &Run,
-        index: usize,
-        change: &Change,
-        request: &ApiRequest,
-        answer: Result<ApiResponse, ApiError>,
-    ) -> Result<Next, EngineError> {
-        let now = self.now();
-        match answer {
-            Ok(response) if response.fault.is_none() || is_already_so(change, &response) => {
-                let given = match gives(change, &response) {
-                    Ok(given) => given,
-                    Err(why) => return case.stuck(self, format!("change {} was applied, but {why}", index + 1)).await,
-                };
-                let result = AttemptResult { given, ..answered(now, Outcome::Applied, &response) };
-                let mut entry = Entry::new(ActivityStatus::Success, "Applied", format!("applied change {}: {}", index + 1, change.title));
-                entry.call = Some(call_of(request, &response));
-                case.record(self, Some(&run.plan), entry);
-                set_result(&mut case.remediation, index, result);
-                case.remediation.tries = 0;
-                case.commit(self, Next::Now).await
-            }
-            // The provider may have done it before it failed: only a read can tell.
-            Ok(response) if response.status >= 500 => {
-                self.leave_open(case, format!("{} answered {}", request.name(), response.status)).await
-            }
-            Ok(response) if response.is_retryable() => {
-                let wait = response.retry_after().map_or(Engine::back_off(case.remediation.tries + 1), |s| s as i64 * 1000);
-                set_result(&mut case.remediation, index, answered(now, Outcome::NotApplied, &response));
-                case.remediation.tries += 1;
-                let why = format!("{} answered {} {}", request.name(), response.status, response.code().unwrap_or_default());
-                if case.remediation.tries >= crate::MAX_TRIES {
-                    return self.change_failed(case, index, answered(now, Outcome::NotApplied, &response), why).await;
-                }
-                case.remediation.note = format!("will try again: {why}");
-                case.commit(self, Next::At(now + wait)).await
-            }
-            Ok(response) => {
-                let fault = response.fault.as_ref().map(|f| format!("{}: {}", f.code, f.message)).unwrap_or_default();
-                let why = format!("{} was refused with {} {fault}", request.name(), response.status);
-                self.change_failed(case, index, answered(now, Outcome::Refused, &response), why).await
-            }
-            Err(error @ ApiError::NotSent { retry: true, .. }) => {
-                set_result(&mut case.remediation, index, settled(now, Outcome::NotApplied));
-                let error = EngineError::from(error);
-                if case.remediation.tries + 1 >= crate::MAX_TRIES {
-                    return self.change_failed(case, index, settled(now, Outcome::NotApplied), error.to_string()).await;
-                }
-                case.again_later(self, &error).await
-            }
-            Err(error @ ApiError::NotSent { .. }) => {
-                self.change_failed(case, index, settled(now, Outcome::Refused), error.to_string()).await
-            }
-            Err(error @ ApiError::Unknown { .. }) => self.leave_open(case, error.to_string()).await,
-        }
-    }
-
-    /// The outcome is unknown: nobody touches it before the lease and the provider's settle time are over; then a read tells.
-    async fn leave_open(&self, case: &mut Case, why: String) -> Result<Next, EngineError> {
-        let Some(run) = current(&case.remediation) else { return Ok(Next::Idle) };
-        let lease = run.attempts.last().map_or(self.now(), |a| a.lease_until);
-        let at = lease + self.settle(&run.plan);
-        case.remediation.note = format!("outcome unknown, a read will tell: {why}");
-        case.commit(self, Next::At(at)).await
-    }
-
-    /// A send without a known outcome, after its lease.
-    async fn resolve_unknown(
-        &self,
-        case: &mut Case,
-        run: &Run,
-        index: usize,
-        open: Attempt,
-        snapshot: &Snapshot,
-    ) -> Result<Next, EngineError> {
-        let ready = open.lease_until + self.settle(&run.plan);
-        if self.now() < ready {
-            return Ok(Next::At(ready));
-        }
-        let now = self.now();
-        let Some(change) = run.plan.changes.get(index) else { return Ok(Next::Idle) };
-        let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
-        if !fix.is_settled(&target, &run.plan.params, snapshot)? && case.remediation.tries < crate::MAX_TRIES {
-            case.remediation.tries += 1;
-            let at = now + Engine::back_off(case.remediation.tries);
-            return case.commit(self, Next::At(at)).await;
-        }
-        if !change.sets.is_empty() && run.plan.is_after(index, snapshot) && change.gives.is_empty() {
-            let message = format!("change {} took effect, as a fresh read shows: {}", index + 1, change.title);
-            case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Success, "Applied by observation", message));
-            set_result(&mut case.remediation, index, settled(now, Outcome::AppliedByObservation));
-            return case.commit(self, Next::Now).await;
-        }
-        if run.plan.is_before(index, snapshot) && change.repeat != Repeat::Never {
-            let message = format!("change {} did not take effect, as a fresh read shows", index + 1);
-            case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Other, "Not applied", message));
-            set_result(&mut case.remediation, index, settled(now, Outcome::NotSeen));
-            return case.commit(self, Next::Now).await;
-        }
-        let why = format!("change {} was sent, no answer came, and a fresh read does not tell whether it took effect", index + 1);
-        case.stuck(self, why).await
-    }
-
-    /// A change was refused for good. What was done before it is put back.
-    async fn change_failed(&self, case: &mut Case, index: usize, result: AttemptResult, why: String) -> Result<Next, EngineError> {
-        let precondition = matches!(result.status, Some(409 | 412));
-        match current(&case.remediation).and_then(|r| r.attempt(index)).map(|a| a.result.is_none()) {
-            Some(true) => set_result(&mut case.remediation, index, result),
-            Some(false) => {}
-            None => push_result(&mut case.remediation, index, 1, result),
-        }
-        let plan = current(&case.remediation).map(|r| r.plan.clone());
-        let mut entry = Entry::new(ActivityStatus::Failure, "Failed", why.clone());
-        entry.detail = if precondition { "Precondition failed" } else { "Failed" };
-        case.record(self, plan.as_ref(), entry);
-        if case.state() == State::Undoing {
-            return case.stuck(self, format!("the undo failed: {why}")).await;
-        }
-        let applied = current(&case.remediation).is_some_and(|r| (0..r.plan.changes.len()).any(|i| r.is_applied(i)));
-        if applied {
-            case.advance(Event::ChangeFailed, format!("{why}; putting back what was done before it"))?;
-            case.remediation.undo = None;
-            return case.commit(self, Next::Now).await;
-        }
-        if precondition {
-            case.advance(Event::Replan, format!("{why}; planning again"))?;
-            case.remediation.fix = None;
-            return case.commit(self, Next::Now).await;
-        }
-        case.advance(Event::NothingApplied, why)?;
-        case.notify(self, "A fix failed; nothing was changed");
-        case.commit(self, Next::Idle).await
-    }
-
-    /// After a failed change: the plan that puts back those before it. It needs no approval of its own, the fix's covers it.
-    async fn plan_rollback(&self, case: &mut Case) -> Result<Next, EngineError> {
-        let Some(run) = case.remediation.fix.clone() else { return case.stuck(self, "there is nothing to put back".into()).await };
-        let live = match self.read_for(&case.remediation, &run).await {
-            Ok(Live::State(snapshot)) => snapshot,
-            Ok(Live::Gone) => return self.found_gone(case).await,
-            Err(error) if error.kind() == Kind::Retry => return case.again_later(self, &error).await,
-            Err(error) => return case.stuck(self, describe(&error)).await,
+        case.commit(self, Next::At(lease_until + self.settle(&run.plan))).await?;
+        // The store may have taken long over the intent. Others look for the outcome once the lease is over, so the call must
+        // have ended by then; what is too late to be sent is not sent.
+        let left = lease_until - LEASE_MARGIN_MS / 2 - self.now();
+        let answer = if left < SHORTEST_CALL_MS {
+            let reason = format!("the intent took {} s to store; its lease is nearly over", (self.now() - now) / 1000);
+            Err(ApiError::NotSent { call: request.name(), reason, retry: true })
+        } else {
+            self.ports.clouds.call(&request, CALL_TIMEOUT_MS.min(left.unsigned_abs())).await
         };
-        let applied: Vec<usize> = (0..run.plan.changes.len()).filter(|i| run.is_applied(*i)).collect();
-        let fix = self.ports.fixes.fix(&run.plan.fix)?;
-        match undo(fix, &run.plan, &applied, &live, &run.given()) {
-            Ok(plan) => {
-                let hash = plan.hash();
-                let approval =
-                    Approval { plan_hash: hash.clone(), by: "engine:rollback".into(), at: self.now(), how: ApprovalKind::ByRule };
-                case.record(self, Some(&plan), Entry::new(ActivityStatus::Other, "Planned", "puts back the changes before the failed one"));
-                case.remediation.undo = Some(new_run(plan, hash, self.now(), Some(approval)));
-                case.commit(self, Next::Now).await
-            }
-            Err(error) => case.stuck(self, format!("cannot be put back: {}", EngineError::from(error))).await,
+        if let Ok(response) = &answer
+            && let Err(error) = self.heed(&request, response).await
+        {
+            tracing::warn!(remediation = %case.remediation.id, %error, "throttling not told to other workers");
         }
+        self.conclude(case, &Sent { index, number, request: &request }, answer).await
     }
 
     async fn all_applied(&self, case: &mut Case) -> Result<Next, EngineError> {
@@ -353,25 +220,12 @@ pub(crate) fn new_run(plan: Plan, hash: String, now: i64, approval: Option<Appro
 }
 
 /// The run that is being written: the undo while undoing, else the fix.
-fn current(remediation: &Remediation) -> Option<&Run> {
+pub(crate) fn current(remediation: &Remediation) -> Option<&Run> {
     if remediation.state == State::Undoing { remediation.undo.as_ref() } else { remediation.fix.as_ref() }
 }
 
-fn current_mut(remediation: &mut Remediation) -> Option<&mut Run> {
+pub(crate) fn current_mut(remediation: &mut Remediation) -> Option<&mut Run> {
     if remediation.state == State::Undoing { remediation.undo.as_mut() } else { remediation.fix.as_mut() }
-}
-
-fn set_result(remediation: &mut Remediation, index: usize, result: AttemptResult) {
-    if let Some(run) = current_mut(remediation)
-        && let Some(attempt) = run.attempts.iter_mut().rev().find(|a| a.change == index)
-    {
-        attempt.result = Some(result);
-    }
-}
-
-/// Whether a fault is one of those that mean it is already so: a code, or a status written as a number.
-fn is_already_so(change: &Change, response: &ApiResponse) -> bool {
-    change.ok.iter().any(|ok| response.code() == Some(ok.as_str()) || ok.parse() == Ok(response.status))
 }
 
 /// Whether the latest word on a change is that a read did not show it.
@@ -379,59 +233,8 @@ fn seen_late(run: &Run, index: usize) -> bool {
     run.attempt(index).and_then(|a| a.result.as_ref()).is_some_and(|r| r.outcome == Outcome::NotSeen)
 }
 
-/// A result without a send: number 0 says so.
-fn push_result(remediation: &mut Remediation, index: usize, number: u32, result: AttemptResult) {
-    if let Some(run) = current_mut(remediation) {
-        run.attempts.push(Attempt {
-            change: index,
-            number,
-            intended_at: result.at,
-            lease_until: result.at,
-            client_token: None,
-            operation: None,
-            result: Some(result),
-        });
-    }
-}
-
-fn settled(at: i64, outcome: Outcome) -> AttemptResult {
-    AttemptResult { at, outcome, status: None, request_id: None, fault: None, given: BTreeMap::new() }
-}
-
-fn answered(at: i64, outcome: Outcome, response: &ApiResponse) -> AttemptResult {
-    AttemptResult {
-        at,
-        outcome,
-        status: Some(response.status),
-        request_id: response.request_id.clone(),
-        fault: response.fault.clone(),
-        given: BTreeMap::new(),
-    }
-}
-
-fn gives(change: &Change, response: &ApiResponse) -> Result<BTreeMap<String, Value>, String> {
-    let dialect = Dialect::fix(["response".to_owned(), "header".to_owned()]);
-    let headers: Value =
-        response.headers.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect::<serde_json::Map<_, _>>().into();
-    let mut given = BTreeMap::new();
-    for (name, source) in &change.gives {
-        let scope = Scope::new().json("response", &response.body).json("header", &headers);
-        let value = Expr::compile(source, &dialect).and_then(|e| e.eval(&scope)).map_err(|e| e.to_string())?;
-        if value.is_null() {
-            return Err(format!("the answer does not give `{name}`"));
-        }
-        given.insert(name.clone(), value);
-    }
-    Ok(given)
-}
-
-fn call_of(request: &ApiRequest, response: &ApiResponse) -> ActivityCall {
-    ActivityCall {
-        operation: request.name(),
-        service: Some(request.cloud.to_string()),
-        request_uid: response.request_id.clone(),
-        response_code: Some(response.status),
-        response_error: response.fault.as_ref().map(|f| f.code.clone()),
-        response_message: None,
-    }
+/// The same at every retry of a change, and no other change's: 32 hex digits.
+pub(crate) fn client_token(remediation: &Remediation, run: &Run, index: usize) -> String {
+    let digest = sha256_hex(format!("{}/{}/{index}", remediation.id, run.hash).as_bytes());
+    digest.get(..32).unwrap_or(&digest).to_owned()
 }

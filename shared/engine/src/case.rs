@@ -10,7 +10,7 @@ use stanch_core::fix::Activity;
 use stanch_core::ocsf::{ActivityCall, ActivityKind, ActivityStatus, RemediationActivity};
 use stanch_core::plan::{Plan, PlanKind};
 use stanch_core::port::{Commit, NUDGE_FORMAT, Notice, Nudge, OutboxItem, OutboxMessage, WriteBack};
-use stanch_core::remediation::{Remediation, RemediationId};
+use stanch_core::remediation::{REMEDIATION_FORMAT, Remediation, RemediationId};
 use stanch_core::rule::Step;
 use stanch_core::state::{Event, IllegalMove, State, advance};
 
@@ -173,6 +173,8 @@ impl Case {
             Next::At(at) => Some(at),
             Next::Idle => None,
         };
+        self.remediation.format = REMEDIATION_FORMAT;
+        self.remediation.next_at = next_at;
         let commit = Commit {
             remediation: self.remediation.clone(),
             at: engine.now(),
@@ -198,8 +200,29 @@ impl Case {
         Ok(next)
     }
 
-    /// Puts the step off with growing patience; after too many tries a person is called.
+    /// Commits what is no step: when it is to be looked at next stays as it was.
+    pub(crate) async fn commit_in_place(&mut self, engine: &Engine) -> Result<Next, EngineError> {
+        let next = self.remediation.next_at.map_or(Next::Idle, Next::At);
+        self.commit(engine, next).await
+    }
+
+    /// Nothing is to be done before `at`. Committed only where the store has another time, so that waiting costs nothing.
+    pub(crate) async fn keep_until(&mut self, engine: &Engine, at: Millis) -> Result<Next, EngineError> {
+        if self.remediation.next_at == Some(at) {
+            return Ok(Next::At(at));
+        }
+        self.commit(engine, Next::At(at)).await
+    }
+
+    /// Puts the step off with growing patience; after too many tries a person is called. Waiting for an API that asked for it
+    /// is no failed try.
     pub(crate) async fn again_later(&mut self, engine: &Engine, error: &EngineError) -> Result<Next, EngineError> {
+        if let EngineError::Throttled { until, .. } = error {
+            self.remediation.note = format!("waiting: {error}");
+            // Spread, so that those who wait do not all come at once.
+            let spread = (self.remediation.id.0.as_u128() % 5_000) as i64;
+            return self.commit(engine, Next::At(until + spread)).await;
+        }
         self.remediation.tries += 1;
         let why = describe(error);
         if self.remediation.tries >= crate::MAX_TRIES {

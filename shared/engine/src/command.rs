@@ -6,8 +6,9 @@ use stanch_core::finding::Finding;
 use stanch_core::guard::{GuardReport, Verdict};
 use stanch_core::ocsf::ActivityStatus;
 use stanch_core::plan::{Plan, undo};
+use stanch_core::port::StoreError;
 use stanch_core::remediation::{Approval, ApprovalKind, Remediation, RemediationId, RemediationKey};
-use stanch_core::state::{Event, Resolution, State};
+use stanch_core::state::{Event, State};
 
 use crate::apply::new_run;
 use crate::case::{Case, Entry};
@@ -51,6 +52,21 @@ pub enum PreviewOutcome {
     NoFix(String),
     /// It could not be found out.
     Failed(EngineError),
+}
+
+/// How often a person's answer is tried again when a worker committed in between: each time it is judged afresh.
+const ANSWER_TRIES: usize = 5;
+
+macro_rules! answered {
+    ($engine:ident.$answer:ident($($argument:expr),*)) => {{
+        for _ in 1..ANSWER_TRIES {
+            match $engine.$answer($($argument),*).await {
+                Err(EngineError::Store(StoreError::Conflict { .. })) => {}
+                other => return other,
+            }
+        }
+        $engine.$answer($($argument),*).await
+    }};
 }
 
 /// The person behind a door: `alice` of `cli:alice` and of `local:alice`.
@@ -104,6 +120,10 @@ impl Engine {
     /// Approves a waiting plan. With `hash`, only that plan. The person who asked for it may approve only where the rule does
     /// not want another person, and it is recorded as self-approval.
     pub async fn approve(&self, id: RemediationId, by: &str, hash: Option<&str>) -> Result<Next, EngineError> {
+        answered!(self.approve_once(id, by, hash))
+    }
+
+    async fn approve_once(&self, id: RemediationId, by: &str, hash: Option<&str>) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
         let state = case.state();
         let Some(run) = case.remediation.fix.as_mut().filter(|_| matches!(state, State::AwaitingApproval | State::Planned)) else {
@@ -126,6 +146,7 @@ impl Engine {
         run.approval = Some(Approval { plan_hash: run.hash.clone(), by: by.to_owned(), at: now, how });
         let plan = run.plan.clone();
         case.remediation.times.approved = Some(now);
+        case.remediation.correlation = Some((self.ports.new_id)());
         case.advance(Event::Allowed, format!("approved by {by}"))?;
         let detail = if itself { "Self-approved" } else { "Approved" };
         let mut entry = Entry::new(ActivityStatus::Other, detail, format!("plan approved by {by}"));
@@ -137,6 +158,10 @@ impl Engine {
 
     /// Declines a waiting plan.
     pub async fn reject(&self, id: RemediationId, by: &str, why: &str) -> Result<Next, EngineError> {
+        answered!(self.reject_once(id, by, why))
+    }
+
+    async fn reject_once(&self, id: RemediationId, by: &str, why: &str) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
         let plan = case.remediation.fix.as_ref().map(|r| r.plan.clone());
         case.advance(Event::Declined, format!("rejected by {by}: {why}"))?;
@@ -148,6 +173,10 @@ impl Engine {
 
     /// Has a remediation that ended without a fix, or that needs a person, planned again.
     pub async fn reopen(&self, id: RemediationId, by: &str) -> Result<Next, EngineError> {
+        answered!(self.reopen_once(id, by))
+    }
+
+    async fn reopen_once(&self, id: RemediationId, by: &str) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
         case.advance(Event::Reopened, format!("reopened by {by}"))?;
         let mut entry = Entry::new(ActivityStatus::Other, "Reopened", format!("reopened by {by}"));
@@ -155,8 +184,8 @@ impl Engine {
         case.record(self, None, entry);
         let (finding, resource) = (case.remediation.finding.clone(), case.remediation.resource.clone());
         case.remediation.decision = Some(decide(&self.rules, &finding, &resource, self.now()));
-        case.remediation.fix = None;
-        case.remediation.undo = None;
+        case.remediation.correlation = Some((self.ports.new_id)());
+        case.remediation.set_aside(None);
         case.commit(self, Next::Now).await
     }
 
@@ -168,6 +197,10 @@ impl Engine {
 
     /// Puts a remediation's fix back: planned, guarded, recorded, and held off afterwards.
     pub async fn undo(&self, id: RemediationId, by: &str) -> Result<Next, EngineError> {
+        answered!(self.undo_once(id, by))
+    }
+
+    async fn undo_once(&self, id: RemediationId, by: &str) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
         let (plan, guard) = self.plan_undo(&case.remediation).await?;
         if guard.verdict() == Verdict::Refuse {
@@ -175,6 +208,11 @@ impl Engine {
         }
         let (hash, now) = (plan.hash(), self.now());
         let approval = Approval { plan_hash: hash.clone(), by: by.to_owned(), at: now, how: ApprovalKind::ByPerson };
+        case.remediation.correlation = Some((self.ports.new_id)());
+        let in_front = case.remediation.standing() == case.remediation.fix.as_ref();
+        if !in_front {
+            case.remediation.fix = case.remediation.earlier.pop();
+        }
         case.advance(Event::UndoAllowed, format!("{by} puts it back"))?;
         let mut entry = Entry::new(ActivityStatus::Other, "Planned", format!("{by} puts it back"));
         entry.actor = Some(by);
@@ -192,14 +230,12 @@ impl Engine {
 
     async fn plan_undo(&self, remediation: &Remediation) -> Result<(Plan, GuardReport), EngineError> {
         let state = remediation.state;
-        let undoable =
-            matches!(state, State::Resolved { how: Resolution::Fixed } | State::StillReported | State::Contained { .. } | State::Stuck);
-        let run = remediation.fix.as_ref().filter(|r| undoable && (0..r.plan.changes.len()).any(|i| r.is_applied(i)));
-        let Some(run) = run else {
+        let moving = matches!(state, State::Open | State::Applying | State::Verifying | State::Undoing);
+        let Some(run) = remediation.standing().filter(|_| !moving) else {
             return Err(EngineError::Refused(format!("remediation {} is `{state}`: there is nothing of ours to put back", remediation.id)));
         };
         let (fix, target) = self.subject(remediation, &run.plan.fix)?;
-        let live = match self.observe(fix, &target, &run.plan.params).await? {
+        let live = match self.observe(fix, &target, &run.plan.params, remediation.correlation).await? {
             Live::Gone => return Err(EngineError::Refused("the resource is gone; there is nothing to put back".into())),
             Live::State(snapshot) => snapshot,
         };

@@ -19,6 +19,14 @@ pub enum EngineError {
     /// A call got no answer.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// The API has asked to be left alone for a while.
+    #[error("`{quota}` asked to be left alone")]
+    Throttled {
+        /// Cloud, account, region and service.
+        quota: String,
+        /// Until when, milliseconds since the epoch.
+        until: stanch_core::finding::Millis,
+    },
     /// No plan could be made.
     #[error("{}", chain(error))]
     Plan {
@@ -54,6 +62,7 @@ impl EngineError {
         match self {
             EngineError::Store(StoreError::Unreadable { .. }) => Kind::Broken,
             EngineError::Store(_) | EngineError::Plan { error: PlanError::Read { status: 408 | 429 | 500..=599, .. } } => Kind::Retry,
+            EngineError::Throttled { .. } => Kind::Retry,
             EngineError::Api(e) => e.kind(),
             EngineError::Source(e) if e.retry => Kind::Retry,
             EngineError::Refused(_) | EngineError::Illegal(_) => Kind::Refuse,

@@ -307,6 +307,8 @@ pub(crate) fn blank(
         asked_by: None,
         backlog: false,
         correlation: None,
+        next_at: None,
+        earlier: Vec::new(),
         chain: ChainHead::default(),
     }
 }

@@ -5,13 +5,16 @@
 
 mod apply;
 mod ask;
+mod call;
 mod case;
 mod command;
 mod error;
 mod ingest;
 mod observe;
 mod outbox;
+mod outcome;
 mod plan;
+mod rollback;
 mod step;
 pub mod trigger;
 mod verify;
@@ -64,7 +67,7 @@ pub(crate) const CALL_TIMEOUT_MS: u64 = 25_000;
 /// How much longer than the call its lease lasts, milliseconds: clocks and schedulers need room.
 pub(crate) const LEASE_MARGIN_MS: i64 = 10_000;
 /// Tries in one state before a person is called.
-pub(crate) const MAX_TRIES: u32 = 8;
+pub(crate) const MAX_TRIES: u32 = 9;
 
 impl Engine {
     /// Puts an engine together.
@@ -76,8 +79,9 @@ impl Engine {
         (self.ports.clock)()
     }
 
-    /// Seconds to wait before try number `tries` + 1: 2, 4, 8 … at most five minutes, in milliseconds.
+    /// How long to wait after `tries` failures, milliseconds: 2 s, 8 s, 32 s … at most an hour, so that all tries together
+    /// outlast an outage of two hours before a person is called.
     pub(crate) fn back_off(tries: u32) -> i64 {
-        (2_000_i64 << tries.min(8)).min(300_000)
+        (2_000_i64 << (2 * tries.saturating_sub(1)).min(20)).min(3_600_000)
     }
 }

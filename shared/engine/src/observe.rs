@@ -7,8 +7,9 @@ use stanch_core::fix::{Fix, Observed};
 use stanch_core::plan::{Late, LateSource, Snapshot};
 use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_core::target::Target;
+use uuid::Uuid;
 
-use crate::{CALL_TIMEOUT_MS, Engine, EngineError};
+use crate::{Engine, EngineError};
 
 /// What a read of all a fix needs gave.
 pub(crate) enum Live {
@@ -20,11 +21,17 @@ pub(crate) enum Live {
 
 impl Engine {
     /// Runs a fix's reads on a target, in order.
-    pub(crate) async fn observe(&self, fix: &Fix, target: &Target, params: &Map<String, Value>) -> Result<Live, EngineError> {
+    pub(crate) async fn observe(
+        &self,
+        fix: &Fix,
+        target: &Target,
+        params: &Map<String, Value>,
+        correlation: Option<Uuid>,
+    ) -> Result<Live, EngineError> {
         let mut snapshot = Snapshot { at: self.now(), ..Snapshot::default() };
         for index in 0..fix.reads() {
             let request = fix.read(index, target, params, &snapshot)?;
-            let response = self.ports.clouds.call(&request, CALL_TIMEOUT_MS).await?;
+            let response = self.read(&request, correlation).await?;
             if let Observed::Gone = fix.take(index, &response, &mut snapshot)? {
                 return Ok(Live::Gone);
             }

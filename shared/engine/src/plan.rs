@@ -86,7 +86,7 @@ impl Engine {
         let (verdict, why) = (report.verdict(), report.why());
         case.seal(sealed);
         case.remediation.times.planned = Some(now);
-        case.remediation.undo = None;
+        case.remediation.set_aside(Some(&plan.observed));
         let approval = (verdict == Verdict::Pass).then(|| Approval {
             plan_hash: hash.clone(),
             by: format!("rule:{}", case.remediation.decision.as_ref().and_then(|d| d.rule.as_deref()).unwrap_or("-")),
@@ -146,7 +146,7 @@ impl Engine {
             return Ok(Planned::NoFix(format!("fix `{}` does not take resources of type `{}`", fix.name, target.kind)));
         }
         let params = fix.params(&Map::new()).map_err(EngineError::Refused)?;
-        let snapshot = match self.observe(fix, &target, &params).await? {
+        let snapshot = match self.observe(fix, &target, &params, remediation.correlation).await? {
             Live::Gone => return Ok(Planned::Gone(fix)),
             Live::State(snapshot) => snapshot,
         };

@@ -20,7 +20,7 @@ impl Engine {
     pub(crate) async fn verify_step(&self, case: &mut Case) -> Result<Next, EngineError> {
         let Some(run) = case.remediation.fix.clone() else { return case.stuck(self, "there is no plan to verify".into()).await };
         let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
-        let snapshot = match self.observe(fix, &target, &run.plan.params).await {
+        let snapshot = match self.observe(fix, &target, &run.plan.params, case.remediation.correlation).await {
             Ok(Live::State(snapshot)) => snapshot,
             Ok(Live::Gone) => return self.found_gone(case).await,
             Err(error) if error.kind() == Kind::Retry => return case.again_later(self, &error).await,
@@ -58,7 +58,7 @@ impl Engine {
     pub(crate) async fn verify_undo(&self, case: &mut Case) -> Result<Next, EngineError> {
         let Some(run) = case.remediation.undo.clone() else { return case.stuck(self, "there is no undo to verify".into()).await };
         let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
-        let snapshot = match self.observe(fix, &target, &run.plan.params).await {
+        let snapshot = match self.observe(fix, &target, &run.plan.params, case.remediation.correlation).await {
             Ok(Live::State(snapshot)) => snapshot,
             Ok(Live::Gone) => return self.found_gone(case).await,
             Err(error) if error.kind() == Kind::Retry => return case.again_later(self, &error).await,
@@ -132,7 +132,7 @@ impl Engine {
             Err(error) => return case.again_later(self, &error).await,
         }
         let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
-        let live = match self.observe(fix, &target, &run.plan.params).await {
+        let live = match self.observe(fix, &target, &run.plan.params, case.remediation.correlation).await {
             Ok(Live::State(snapshot)) => snapshot,
             Ok(Live::Gone) => return case.stuck(self, "the contained resource is gone".into()).await,
             Err(error) => return case.again_later(self, &error).await,

@@ -177,7 +177,7 @@ impl World {
         for _ in 0..200 {
             match wait(self.engine.run(id)).unwrap_or_else(|e| panic!("{id}: {e}")) {
                 Next::Now => {}
-                Next::At(at) if at - now() < 3_600_000 => turn_to(at),
+                Next::At(at) if at - now() <= 3_600_000 => turn_to(at),
                 Next::At(_) | Next::Idle => return,
             }
         }
