@@ -52,14 +52,14 @@ impl CloudApi for Denying {
     }
 }
 
-fn is_write(request: &ApiRequest) -> bool {
+pub(crate) fn is_write(request: &ApiRequest) -> bool {
     match &request.call {
         ApiCall::Operation { operation, .. } => !["Get", "Describe", "List", "Head"].iter().any(|verb| operation.starts_with(verb)),
         ApiCall::Http(http) => http.method != Method::Get,
     }
 }
 
-struct Quiet;
+pub(crate) struct Quiet;
 
 impl WorkQueue for Quiet {
     fn send<'a>(&'a self, _: &'a Nudge, _: u64) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -128,7 +128,11 @@ impl World {
         World::through(sandbox, clouds, &auto_rules())
     }
 
-    fn through(sandbox: Sandbox, clouds: Arc<dyn CloudApi>, rules: &str) -> Self {
+    pub(crate) fn through(sandbox: Sandbox, clouds: Arc<dyn CloudApi>, rules: &str) -> Self {
+        World::with_queue(sandbox, clouds, Arc::new(Quiet), rules)
+    }
+
+    pub(crate) fn with_queue(sandbox: Sandbox, clouds: Arc<dyn CloudApi>, queue: Arc<dyn WorkQueue>, rules: &str) -> Self {
         let source = SandboxSource::new(now);
         let store = Arc::new(SqliteStore::in_memory().expect("a store"));
         let ids = AtomicU64::new(1);
@@ -136,7 +140,7 @@ impl World {
             clouds,
             sources: Arc::new(source.clone()),
             store: store.clone(),
-            queue: Arc::new(Quiet),
+            queue,
             notifier: Arc::new(Quiet),
             meter: Arc::new(NoMeter),
             fixes: library(),
