@@ -28,6 +28,9 @@ const MAX_BODY: usize = 8 * 1024 * 1024;
 /// A host that does not take the connection in this time is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How stanch names itself to AWS.
+const USER_AGENT: &str = concat!("stanch/", env!("CARGO_PKG_VERSION"));
+
 /// Where services that are not regional are called when the request names no region.
 const DEFAULT_REGION: &str = "us-east-1";
 
@@ -78,6 +81,10 @@ impl AwsApi {
         for (name, value) in encoded.headers.iter().chain(&signed) {
             sent = sent.header(name, value);
         }
+        if let Some(correlation) = request.correlation {
+            // AWS has no header of its own for it; CloudTrail records the user agent of every call.
+            sent = sent.header("user-agent", format!("{USER_AGENT} (correlation/{correlation})"));
+        }
         let sent = sent.build().map_err(|e| Failure::refused(chain(&e.without_url())))?;
         let answer = client.execute(sent).await.map_err(Failure::sending)?;
         let status = answer.status().as_u16();
@@ -89,10 +96,7 @@ impl AwsApi {
     }
 
     fn client(&self) -> Result<Client, reqwest::Error> {
-        let builder = Client::builder()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .user_agent(concat!("stanch/", env!("CARGO_PKG_VERSION")));
+        let builder = Client::builder().redirect(redirect::Policy::none()).connect_timeout(CONNECT_TIMEOUT).user_agent(USER_AGENT);
         match self.endpoint {
             Endpoint::Aws => builder.https_only(true).build(),
             Endpoint::Loopback(_) => builder.no_proxy().build(),
@@ -319,6 +323,22 @@ mod tests {
             seen.contains("x-amz-target: trentservice.enablekeyrotation\r\n") && seen.contains("authorization: aws4-hmac-sha256 "),
             "{seen}"
         );
+    }
+
+    #[tokio::test]
+    async fn the_correlation_id_goes_where_cloudtrail_records_it_and_a_wait_comes_back() {
+        const ID: &str = "0192f3a4-5b6c-7d8e-9f01-23456789abcd";
+        const SLOW: &str = "HTTP/1.1 503 Slow Down\r\nretry-after: 4\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let mut request = call("s3", "GetBucketPolicy", json!({"Bucket": "b"}));
+        for (correlation, agent) in [(None, String::new()), (Some(ID), format!(" (correlation/{ID})"))] {
+            request.correlation = correlation.map(|id| id.parse().unwrap());
+            let (url, server) = server(SLOW).await;
+            let response = api(&url).call(&request, 5_000).await.unwrap();
+            assert_eq!((response.status, response.retry_after_ms(0)), (503, Some(4_000)));
+            let seen = server.await.unwrap();
+            let agents: Vec<&str> = seen.lines().filter(|line| line.to_ascii_lowercase().starts_with("user-agent:")).collect();
+            assert_eq!(agents, [format!("user-agent: {USER_AGENT}{agent}")]);
+        }
     }
 
     #[tokio::test]

@@ -1,4 +1,6 @@
-//! Security Hub as a source: asks for a finding with our own credentials, and writes its status back.
+//! Security Hub as a source: asks for a finding with our own credentials, lists findings, and writes their status back.
+
+mod list;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +18,8 @@ use aws_sdk_securityhub::types::{
 };
 use aws_sdk_securityhub::{Client, Config};
 use aws_smithy_runtime_api::http::Response;
-use stanch_core::finding::{Finding, Source, SourceRef};
-use stanch_core::port::{BoxFuture, FindingSource, Kind, SourceAnswer, SourceError, WriteBack};
+use stanch_core::finding::{Finding, Millis, Source, SourceRef};
+use stanch_core::port::{BoxFuture, FindingSource, Kind, Listed, Scope, SourceAnswer, SourceError, WriteBack};
 
 use crate::credentials::{AwsCredentials, check_loopback};
 use crate::error::{AwsError, chain};
@@ -176,15 +178,11 @@ impl FindingSource for SecurityHubSource {
         Box::pin(async move { self.tell(source, reference, status, note).await.map_err(|e| e.told("update", source, reference)) })
     }
 
-    fn list<'a>(
-        &'a self,
-        scope: &'a stanch_core::port::Scope,
-        _since: Option<stanch_core::finding::Millis>,
-        _page: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<stanch_core::port::Listed, SourceError>> {
-        let error =
-            SourceError { action: "list", finding: "*".into(), source_name: scope.source, reason: "has no list".into(), retry: false };
-        Box::pin(std::future::ready(Err(error)))
+    fn list<'a>(&'a self, scope: &'a Scope, since: Option<Millis>, page: Option<&'a str>) -> BoxFuture<'a, Result<Listed, SourceError>> {
+        Box::pin(async move {
+            let whole = SourceRef { id: scope.to_string().into(), ..SourceRef::default() };
+            self.page(scope, since, page).await.map_err(|e| e.told("list", scope.source, &whole))
+        })
     }
 }
 

@@ -3,19 +3,22 @@
 //! block (s3control) is not here: plain moto does not route it without the account in the host name.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test program; clippy knows only its test functions")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
-use stanch_aws::{AwsApi, AwsCredentials, Endpoint};
+use stanch_aws::{AwsApi, AwsCredentials, Endpoint, SecurityHubSource};
 use stanch_core::api::{ApiCall, ApiRequest, ApiResponse};
 use stanch_core::cloud::Cloud;
-use stanch_core::port::CloudApi;
+use stanch_core::finding::Source;
+use stanch_core::port::{CloudApi, FindingSource, Scope};
 
 const ACCOUNT: &str = "123456789012";
 
 struct Moto {
     api: AwsApi,
+    url: String,
     region: &'static str,
 }
 
@@ -54,7 +57,7 @@ fn moto(region: &'static str) -> Option<Moto> {
         return None;
     };
     let credentials = Arc::new(AwsCredentials::fixed("AKIAIOSFODNN7EXAMPLE", "secret"));
-    Some(Moto { api: AwsApi::new(credentials, Endpoint::Loopback(url), now), region })
+    Some(Moto { api: AwsApi::new(credentials, Endpoint::Loopback(url.clone()), now), url, region })
 }
 
 #[expect(clippy::disallowed_methods, reason = "signatures carry the real time")]
@@ -279,6 +282,53 @@ async fn a_hub_takes_findings_in() {
     assert_eq!((&imported["SuccessCount"], &imported["FailedCount"]), (&json!(1), &json!(0)));
     let held = moto.ok("securityhub.GetFindings", json!({"MaxResults": 100})).await;
     assert!(held["Findings"].as_array().unwrap().iter().any(|finding| finding["Id"] == json!(id)));
+}
+
+#[tokio::test]
+async fn the_findings_of_a_hub_are_listed_page_by_page() {
+    const OTHER: &str = "999988887777";
+    // No other test may import into this region: the list is counted.
+    let Some(moto) = moto("eu-north-1") else { return };
+    moto.ok("securityhub.EnableSecurityHub", json!({"EnableDefaultStandards": false})).await;
+    let run = fresh("list");
+    let finding = |n: usize, account: &str| {
+        json!({"SchemaVersion": "2018-10-08", "Id": format!("{run}-{n:03}"), "GeneratorId": "test", "AwsAccountId": account,
+            "ProductArn": format!("arn:aws:securityhub:eu-north-1:{ACCOUNT}:product/{ACCOUNT}/default"),
+            "CreatedAt": "2026-11-20T07:00:00Z", "UpdatedAt": format!("2026-11-21T{:02}:00:00Z", n % 24), "Title": "t", "Description": "d",
+            "Types": ["Software and Configuration Checks"], "Severity": {"Label": "HIGH"},
+            "Resources": [{"Type": "AwsS3Bucket", "Id": "arn:aws:s3:::b"}]})
+    };
+    let all: Vec<Value> = (0..250).map(|n| finding(n, if n < 240 { ACCOUNT } else { OTHER })).collect();
+    for batch in all.chunks(100) {
+        moto.ok("securityhub.BatchImportFindings", json!({"Findings": batch})).await;
+    }
+
+    let credentials = Arc::new(AwsCredentials::fixed("AKIAIOSFODNN7EXAMPLE", "secret"));
+    let source = SecurityHubSource::new(credentials, Some(moto.url.clone()));
+    let scope =
+        Scope { source: Source::SecurityHub, cloud: Cloud::Aws, account: ACCOUNT.to_owned(), region: Some("eu-north-1".to_owned()) };
+    let list = async |since: Option<i64>| {
+        let (mut ids, mut pages, mut page) = (BTreeSet::new(), 0, None);
+        loop {
+            let listed = source.list(&scope, since, page.as_deref()).await.unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(listed.unread, []);
+            let own = listed.findings.iter().filter(|finding| finding.uid.starts_with(&run));
+            ids.extend(own.map(|finding| finding.uid.to_string()));
+            pages += 1;
+            page = listed.next;
+            if page.is_none() {
+                break (ids, pages);
+            }
+        }
+    };
+    let names =
+        |wanted: &dyn Fn(usize) -> bool| -> BTreeSet<String> { (0..240).filter(|n| wanted(*n)).map(|n| format!("{run}-{n:03}")).collect() };
+    let (ids, pages) = list(None).await;
+    assert!(pages >= 3, "{pages} pages");
+    assert_eq!(ids, names(&|_| true));
+    // Sat, 21 Nov 2026 20:00:00 GMT.
+    let (ids, _) = list(Some(1_795_291_200_000)).await;
+    assert_eq!(ids, names(&|n| n % 24 >= 20));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 
 mod arm;
 mod error;
+mod list;
 mod normalize;
 mod payload;
 mod sign;

@@ -25,6 +25,8 @@ const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const KEPT_HEADERS: &[&str] = &["etag", "retry-after", "azure-asyncoperation", "location"];
 const REQUEST_ID_HEADERS: &[&str] = &["x-ms-request-id", "x-ms-correlation-request-id"];
+/// The activity log shows the first as the event's correlation id; resource providers log the second as the caller's own id.
+const CORRELATION_HEADERS: &[&str] = &["x-ms-correlation-request-id", "x-ms-client-request-id"];
 /// Headers that are ours to set.
 const OWN_HEADERS: &[&str] = &["authorization", "host", "content-length", "transfer-encoding", "connection"];
 
@@ -100,7 +102,11 @@ impl AzureApi {
             return Err(not_sent("Azure takes HTTP calls, not named operations".to_owned(), false));
         };
         let (host, url) = self.url(http).map_err(|reason| not_sent(reason, false))?;
-        let headers = headers(http).map_err(|reason| not_sent(reason, false))?;
+        let mut headers = headers(http).map_err(|reason| not_sent(reason, false))?;
+        if let Some(correlation) = request.correlation {
+            let id = HeaderValue::from_str(&correlation.to_string()).map_err(|error| not_sent(error.to_string(), false))?;
+            CORRELATION_HEADERS.iter().for_each(|name| drop(headers.insert(*name, id.clone())));
+        }
         let client = self.client().await.map_err(|reason| not_sent(reason, false))?;
         let token = match timeout_at(deadline, self.token(host)).await {
             Ok(Ok(token)) => token,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use stanch_core::api::{ApiCall, ApiRequest, ApiResponse, HttpCall, Method};
 use stanch_core::cloud::Cloud;
-use stanch_core::finding::{Finding, Source, SourceRef};
+use stanch_core::finding::{Finding, Millis, Source, SourceRef};
 use stanch_core::normalize::Normalized;
-use stanch_core::port::{ApiError, BoxFuture, CloudApi, FindingSource, Kind, SourceAnswer, SourceError, WriteBack};
+use stanch_core::port::{ApiError, BoxFuture, CloudApi, FindingSource, Kind, Listed, Scope, SourceAnswer, SourceError, WriteBack};
 
 use crate::arm::ArmId;
 use crate::normalize::{normalize_alert, normalize_compliance, normalize_recommendation};
@@ -20,7 +20,7 @@ const ASSESSMENTS: &str = "2021-06-01";
 const SUB_ASSESSMENTS: &str = "2019-01-01-preview";
 const COMPLIANCE: &str = "2019-01-01-preview";
 
-const TIMEOUT_MS: u64 = 30_000;
+pub(crate) const TIMEOUT_MS: u64 = 30_000;
 /// Pages of a subscription's alerts that are searched for one whose location is not known.
 const MAX_PAGES: usize = 50;
 
@@ -30,8 +30,8 @@ const MAX_PAGES: usize = 50;
 /// measurements, which it repeats by itself (minutes to days after a fix), so writing back to them does nothing and succeeds.
 /// The alerts API takes no comment either: the note stays in our records.
 pub struct DefenderSource {
-    api: Arc<dyn CloudApi>,
-    host: String,
+    pub(crate) api: Arc<dyn CloudApi>,
+    pub(crate) host: String,
 }
 
 impl DefenderSource {
@@ -185,15 +185,8 @@ impl FindingSource for DefenderSource {
         })
     }
 
-    fn list<'a>(
-        &'a self,
-        scope: &'a stanch_core::port::Scope,
-        _since: Option<stanch_core::finding::Millis>,
-        _page: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<stanch_core::port::Listed, SourceError>> {
-        let error =
-            SourceError { action: "list", finding: "*".into(), source_name: scope.source, reason: "has no list".into(), retry: false };
-        Box::pin(std::future::ready(Err(error)))
+    fn list<'a>(&'a self, scope: &'a Scope, since: Option<Millis>, page: Option<&'a str>) -> BoxFuture<'a, Result<Listed, SourceError>> {
+        Box::pin(self.page(scope, since, page))
     }
 }
 

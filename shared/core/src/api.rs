@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::cloud::Cloud;
+use crate::finding::Millis;
 
 /// A call as the vendor documents it. How it is put on the wire and signed is inside each `CloudApi`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -162,40 +163,62 @@ impl ApiResponse {
 
     /// Whether the provider asks us to come back later: throttled, overloaded, or briefly broken.
     pub fn is_retryable(&self) -> bool {
+        // Names of passing trouble in answers whose status does not say so.
         const CODES: &[&str] = &[
-            "Throttling",
-            "ThrottlingException",
-            "ThrottledException",
-            "RequestLimitExceeded",
-            "TooManyRequestsException",
-            "TooManyRequests",
-            "SlowDown",
-            "RequestThrottled",
-            "rateLimitExceeded",
-            "userRateLimitExceeded",
-            "RESOURCE_EXHAUSTED",
             "ServiceUnavailable",
             "InternalError",
+            "RequestTimeout",
+            "RequestTimeoutException",
             "AnotherOperationInProgress",
             "operationInProgress",
             "RetryableError",
         ];
-        matches!(self.status, 408 | 429 | 500 | 502 | 503 | 504) || self.code().is_some_and(|code| CODES.contains(&code))
+        self.is_throttled() || matches!(self.status, 408 | 500 | 502 | 503 | 504) || self.code().is_some_and(|code| CODES.contains(&code))
     }
 
-    /// Whether the provider asks for fewer calls.
+    /// Whether the provider counts our calls and we made too many: what workers back off from together. A broken or overloaded
+    /// service is none of it, and neither is a used-up allowance of resources (`quotaExceeded`, `LimitExceededException`), which
+    /// no waiting brings back.
     pub fn is_throttled(&self) -> bool {
-        self.status == 429
+        // The first group is what AWS's own clients retry as throttling (without `LimitExceededException`, which KMS, IAM and
+        // CloudTrail give for too many resources); many come with status 400 or 503. Then Azure Storage (503) and Resource
+        // Manager, and the reasons and status of Google's APIs (Compute gives them with 403).
+        const CODES: &[&str] = &[
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestThrottled",
+            "RequestThrottledException",
+            "EC2ThrottledException",
+            "RequestLimitExceeded",
+            "BandwidthLimitExceeded",
+            "ProvisionedThroughputExceededException",
+            "PriorRequestNotComplete",
+            "TooManyRequestsException",
+            "SlowDown",
+            "TooManyRequests",
+            "SubscriptionRequestsThrottled",
+            "ServerBusy",
+            "rateLimitExceeded",
+            "userRateLimitExceeded",
+            "RESOURCE_EXHAUSTED",
+        ];
+        self.status == 429 || self.code().is_some_and(|code| CODES.contains(&code))
     }
 
-    /// Milliseconds the provider asks us to wait.
-    pub fn retry_after_ms(&self, _now: i64) -> Option<i64> {
-        self.retry_after().map(|s| i64::try_from(s).unwrap_or(900).saturating_mul(1_000))
-    }
-
-    /// Seconds the provider asks us to wait.
+    /// Seconds the provider asks us to wait, when it says so in seconds.
     pub fn retry_after(&self) -> Option<u64> {
         self.headers.get("retry-after")?.trim().parse().ok()
+    }
+
+    /// Milliseconds from `now` that the provider asks us to wait, from a `Retry-After` in either of its forms: seconds, or an HTTP
+    /// date (RFC 9110, 10.2.3). A date that has passed is 0.
+    pub fn retry_after_ms(&self, now: Millis) -> Option<Millis> {
+        if let Some(seconds) = self.retry_after() {
+            return Some(Millis::try_from(seconds).unwrap_or(Millis::MAX).saturating_mul(1000));
+        }
+        let date = jiff::fmt::rfc2822::parse(self.headers.get("retry-after")?.trim()).ok()?;
+        Some(date.timestamp().as_millisecond().saturating_sub(now).max(0))
     }
 }
 
@@ -206,4 +229,68 @@ pub struct ApiFault {
     pub code: String,
     /// The message.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throttling_is_told_from_trouble_and_from_what_waiting_does_not_help() {
+        // Status, code, throttled, worth another try.
+        const TABLE: &[(u16, &str, bool, bool)] = &[
+            (429, "", true, true),
+            (400, "Throttling", true, true),
+            (400, "ThrottlingException", true, true),
+            (503, "RequestLimitExceeded", true, true),
+            (503, "SlowDown", true, true),
+            (400, "ProvisionedThroughputExceededException", true, true),
+            (400, "TooManyRequestsException", true, true),
+            (503, "ServerBusy", true, true),
+            (403, "rateLimitExceeded", true, true),
+            (403, "userRateLimitExceeded", true, true),
+            (429, "RESOURCE_EXHAUSTED", true, true),
+            (500, "InternalError", false, true),
+            (503, "ServiceUnavailable", false, true),
+            (502, "", false, true),
+            (504, "", false, true),
+            (400, "RequestTimeout", false, true),
+            (409, "AnotherOperationInProgress", false, true),
+            (403, "quotaExceeded", false, false),
+            (400, "LimitExceededException", false, false),
+            (403, "AccessDenied", false, false),
+            (404, "NoSuchBucket", false, false),
+            (501, "NotImplemented", false, false),
+        ];
+        for (status, code, throttled, retryable) in TABLE {
+            let answer = ApiResponse::fault(*status, *code, "");
+            assert_eq!((answer.is_throttled(), answer.is_retryable()), (*throttled, *retryable), "{status} {code}");
+        }
+        let fine = ApiResponse::ok(Value::Null);
+        assert!(!fine.is_throttled() && !fine.is_retryable());
+    }
+
+    #[test]
+    fn a_wait_is_read_in_seconds_and_as_a_date() {
+        // Sun, 06 Nov 1994 08:49:37 GMT.
+        const NOW: Millis = 784_111_777_000;
+        const TABLE: &[(&str, Option<Millis>)] = &[
+            ("120", Some(120_000)),
+            (" 7 ", Some(7_000)),
+            ("0", Some(0)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60_000)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
+            ("Sun, 06 Nov 1994 07:00:00 GMT", Some(0)),
+            ("18446744073709551615", Some(Millis::MAX)),
+            ("-5", None),
+            ("soon", None),
+            ("", None),
+        ];
+        for (header, wait) in TABLE {
+            let headers = BTreeMap::from([("retry-after".to_owned(), (*header).to_owned())]);
+            let answer = ApiResponse { status: 503, headers, ..ApiResponse::default() };
+            assert_eq!(answer.retry_after_ms(NOW), *wait, "{header}");
+        }
+        assert_eq!(ApiResponse::default().retry_after_ms(NOW), None);
+    }
 }

@@ -2,64 +2,16 @@
 //!
 //! Times are milliseconds since the Unix epoch. Text that the payload does not hold stays absent: nothing is guessed.
 
+mod source;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::{Account, Cloud, Resource, Text, own};
 
+pub use source::Source;
+
 /// Milliseconds since the Unix epoch, the unit of OCSF's `timestamp_t`.
 pub type Millis = i64;
-
-/// Who sent the finding, and so how its status is written back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// Defender for Cloud security alert.
-    DefenderAlert,
-    /// Defender for Cloud recommendation (assessment).
-    DefenderAssessment,
-    /// Defender for Cloud sub-assessment.
-    DefenderSubAssessment,
-    /// Defender for Cloud regulatory compliance assessment.
-    DefenderCompliance,
-    /// AWS Security Hub CSPM, ASFF.
-    SecurityHub,
-    /// AWS Security Hub, OCSF (`Findings Imported V2`).
-    SecurityHubV2,
-    /// Google Security Command Center.
-    Scc,
-    /// Prowler's OCSF output.
-    Prowler,
-    /// Any other OCSF producer.
-    Ocsf,
-}
-
-impl Source {
-    /// The name used on the command line, in rules and in records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Source::DefenderAlert => "defender-alert",
-            Source::DefenderAssessment => "defender-assessment",
-            Source::DefenderSubAssessment => "defender-sub-assessment",
-            Source::DefenderCompliance => "defender-compliance",
-            Source::SecurityHub => "security-hub",
-            Source::SecurityHubV2 => "security-hub-v2",
-            Source::Scc => "scc",
-            Source::Prowler => "prowler",
-            Source::Ocsf => "ocsf",
-        }
-    }
-
-    /// Whether the source can be asked about a finding with our own credentials (and so may contain).
-    pub fn can_be_asked(self) -> bool {
-        !matches!(self, Source::Prowler | Source::Ocsf)
-    }
-}
-
-impl std::fmt::Display for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// The OCSF finding class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

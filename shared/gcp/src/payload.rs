@@ -97,6 +97,16 @@ impl<'a> Standard<'a> {
     }
 }
 
+/// Whether a text is `organizations/{number}`, `folders/{number}` or `projects/{id}`.
+pub(crate) fn is_owner(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(kind, name)| matches!(kind, "organizations" | "folders" | "projects") && is_plain(name))
+}
+
+/// Whether a segment of a name stays one segment in a path, whatever it came from.
+pub(crate) fn is_plain(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b)) && !matches!(part, "." | "..")
+}
+
 /// The name of a finding: `{organizations|folders|projects}/{owner}/sources/{source}[/locations/{location}]/findings/{id}`.
 /// Version 1 of the API names no location, version 2 does, and `canonicalName` starts with another owner; source and id are the
 /// same in all of them.
@@ -123,12 +133,8 @@ impl<'a> FindingName<'a> {
             [source, "locations", location, "findings", id] => (*source, Some(*location), *id),
             _ => return None,
         };
-        let (kind, number) = owner.split_once('/')?;
-        let plain =
-            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b)) && part != "..";
-        let known = matches!(kind, "organizations" | "folders" | "projects");
-        let usable = [number, source, id].into_iter().chain(location).all(plain);
-        (known && usable).then_some(FindingName { owner, source, location, id })
+        let usable = is_owner(owner) && [source, id].into_iter().chain(location).all(is_plain);
+        usable.then_some(FindingName { owner, source, location, id })
     }
 
     /// `sources/{source}/findings/{id}`: the same for every name one finding has.

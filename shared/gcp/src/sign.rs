@@ -22,6 +22,8 @@ const DOMAIN: &str = ".googleapis.com";
 /// The largest answer that is read, in bytes.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How stanch names itself to Google.
+const USER_AGENT: &str = concat!("stanch/", env!("CARGO_PKG_VERSION"));
 const KEPT_HEADERS: &[&str] = &["etag", "retry-after"];
 const REQUEST_ID_HEADERS: &[&str] = &["x-request-id", "x-goog-request-id", "x-guploader-uploadid"];
 /// Headers that are ours to set.
@@ -106,6 +108,9 @@ impl GcpApi {
         };
         let (host, url) = self.url(http).map_err(|reason| not_sent(reason, false))?;
         let mut headers = headers(http).map_err(|reason| not_sent(reason, false))?;
+        for (name, value) in correlation(request) {
+            headers.insert(name, HeaderValue::from_str(&value).map_err(|error| not_sent(error.to_string(), false))?);
+        }
         let client = self.client().await.map_err(|reason| not_sent(reason, false))?;
         match timeout_at(deadline, self.authorize(&mut headers)).await {
             Ok(Ok(())) => {}
@@ -179,10 +184,8 @@ impl GcpApi {
 
     async fn client(&self) -> Result<&Client, String> {
         let build = || async {
-            let mut builder = Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT_TIMEOUT)
-                .user_agent(concat!("stanch/", env!("CARGO_PKG_VERSION")));
+            let mut builder =
+                Client::builder().redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT_TIMEOUT).user_agent(USER_AGENT);
             builder = if self.loopback.is_some() { builder.no_proxy() } else { builder.https_only(true) };
             builder.build().map_err(|error| format!("cannot build the HTTP client: {}", chain(&error)))
         };
@@ -253,6 +256,15 @@ fn headers(http: &HttpCall) -> Result<HeaderMap, String> {
         headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?, HeaderValue::from_str(value).map_err(|_| bad())?);
     }
     Ok(headers)
+}
+
+/// The correlation id for both who reads it: audit logs record the caller's user agent, and Google's own tracing takes the W3C
+/// header, whose trace id has the 128 bits of a UUID. Unsampled, so that nobody is billed for spans.
+fn correlation(request: &ApiRequest) -> Vec<(&'static str, String)> {
+    let Some(id) = request.correlation else { return Vec::new() };
+    let trace = id.simple().to_string();
+    let span = trace.get(16..).unwrap_or_default();
+    vec![("user-agent", format!("{USER_AGENT} (correlation/{id})")), ("traceparent", format!("00-{trace}-{span}-00"))]
 }
 
 fn method(method: Method) -> reqwest::Method {

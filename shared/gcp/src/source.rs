@@ -1,4 +1,7 @@
-//! Security Command Center as a source: fetching a finding with our own credentials, and writing back its state and marks.
+//! Security Command Center as a source: fetching a finding with our own credentials, listing findings, and writing back their state
+//! and marks.
+
+mod list;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,14 +14,14 @@ use google_cloud_securitycenter_v2::model::finding::{Mute, State};
 use google_cloud_securitycenter_v2::model::list_findings_response::ListFindingsResult;
 use google_cloud_securitycenter_v2::model::{SecurityMarks, UpdateSecurityMarksRequest};
 use serde_json::Value;
-use stanch_core::finding::{Finding, Source, SourceRef};
-use stanch_core::port::{BoxFuture, FindingSource, SourceAnswer, SourceError, WriteBack};
+use stanch_core::finding::{Finding, Millis, Source, SourceRef};
+use stanch_core::port::{BoxFuture, FindingSource, Listed, Scope, SourceAnswer, SourceError, WriteBack};
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, chain};
 use crate::normalize::normalize;
 use crate::payload::FindingName;
-use crate::sign::Endpoint;
+use crate::sign::{Credentials, Endpoint, GcpApi};
 
 /// Our own mark keys. No underscore: the client library turns `a_b` into `aB` inside an update mask, which would name another key.
 const STATE_MARK: &str = "stanch";
@@ -37,6 +40,8 @@ const MAX_PAGES: usize = 10;
 pub struct SccSource {
     endpoint: Option<String>,
     client: OnceCell<SecurityCenter>,
+    /// Lists are read as they come: the client library's types know fewer fields than a finding may have.
+    api: GcpApi,
 }
 
 impl fmt::Debug for SccSource {
@@ -46,10 +51,11 @@ impl fmt::Debug for SccSource {
 }
 
 impl SccSource {
-    /// Checks the endpoint; nothing is built or asked yet. A loopback endpoint is called without any credential.
+    /// Checks the endpoint; nothing is built or asked yet. A loopback endpoint sees no real credential.
     pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
-        let endpoint = endpoint.loopback()?.map(|url| url.as_str().trim_end_matches('/').to_owned());
-        Ok(SccSource { endpoint, client: OnceCell::new() })
+        let url = endpoint.loopback()?.map(|url| url.as_str().trim_end_matches('/').to_owned());
+        let credentials = if url.is_some() { Credentials::Fixed("none".to_owned()) } else { Credentials::ApplicationDefault };
+        Ok(SccSource { endpoint: url, client: OnceCell::new(), api: GcpApi::new(credentials, endpoint)? })
     }
 
     /// Mutes a finding, or lifts the mute, by its name in version 1 or 2 form. Only ever on a person's explicit request: a mute
@@ -142,15 +148,8 @@ impl FindingSource for SccSource {
         Box::pin(async move { self.tell(&Ask::read("update", source, &reference.id)?, status, note).await })
     }
 
-    fn list<'a>(
-        &'a self,
-        scope: &'a stanch_core::port::Scope,
-        _since: Option<stanch_core::finding::Millis>,
-        _page: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<stanch_core::port::Listed, SourceError>> {
-        let error =
-            SourceError { action: "list", finding: "*".into(), source_name: scope.source, reason: "has no list".into(), retry: false };
-        Box::pin(std::future::ready(Err(error)))
+    fn list<'a>(&'a self, scope: &'a Scope, since: Option<Millis>, page: Option<&'a str>) -> BoxFuture<'a, Result<Listed, SourceError>> {
+        Box::pin(list::page(&self.api, scope, since, page))
     }
 }
 

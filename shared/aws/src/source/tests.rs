@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+use stanch_core::cloud::Cloud;
+
 use super::*;
 use crate::loopback::Loopback;
 
@@ -137,6 +139,118 @@ async fn a_finding_of_the_second_generation_is_fetched_by_metadata_uid() {
     assert_eq!(asked.call(), "POST /findingsv2");
     let filter = &asked.json()["Filters"]["CompositeFilters"][0]["StringFilters"][0];
     assert_eq!(*filter, json!({"FieldName": "metadata.uid", "Filter": {"Value": id, "Comparison": "EQUALS"}}));
+}
+
+fn asff(id: &str, account: &str, updated: &str) -> Value {
+    json!({
+        "SchemaVersion": "2018-10-08", "Id": id, "ProductArn": CONTROL, "GeneratorId": "security-control/S3.8", "AwsAccountId": account,
+        "Region": "eu-west-1", "Title": "t", "Description": "d", "CreatedAt": "2026-11-20T09:15:00Z", "UpdatedAt": updated,
+        "Severity": {"Label": "HIGH"}, "Resources": [{"Type": "AwsS3Bucket", "Id": "arn:aws:s3:::shop-logs"}],
+        "Compliance": {"Status": "FAILED", "SecurityControlId": "S3.8"}, "Workflow": {"Status": "NEW"}, "RecordState": "ACTIVE",
+    })
+}
+
+fn scope(source: Source) -> Scope {
+    Scope { source, cloud: Cloud::Aws, account: "111122223333".to_owned(), region: Some("eu-west-1".to_owned()) }
+}
+
+fn ids(listed: &Listed) -> Vec<&str> {
+    listed.findings.iter().map(|finding| &*finding.uid).collect()
+}
+
+/// A hub that ignores its filters: what belongs to another account or is too old is left out all the same.
+#[tokio::test]
+async fn open_findings_are_listed_page_by_page() {
+    let since = "2026-11-21T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    let mine = asff("mine", "111122223333", "2026-11-21T07:00:00Z");
+    let first = json!({"Findings": [mine, asff("theirs", "999988887777", "2026-11-21T07:00:00Z")], "NextToken": "t2"});
+    let second =
+        json!({"Findings": [asff("old", "111122223333", "2026-11-20T23:59:59.999Z"), asff("due", "111122223333", "2026-11-21T00:00:00Z")]});
+    let hub = hub(vec![(200, first), (200, second), (200, json!({"Findings": []}))]).await;
+    let (source, scope) = (source(&hub), scope(Source::SecurityHub));
+    let first = source.list(&scope, Some(since), None).await.unwrap();
+    let second = source.list(&scope, Some(since), first.next.as_deref()).await.unwrap();
+    assert_eq!((ids(&first), first.next.as_deref(), ids(&second), second.next.as_deref()), (vec!["mine"], Some("t2"), vec!["due"], None));
+    assert_eq!(first.findings[0].raw, mine.to_string(), "the row's own bytes");
+    assert_eq!(source.list(&scope, None, None).await.unwrap(), Listed::default());
+
+    let asked = hub.asked();
+    assert!(asked.iter().all(|a| a.call() == "POST /findings" && a.head.contains("AWS4-HMAC-SHA256")), "{asked:?}");
+    let body = asked[0].json();
+    let is = |value: &str| json!({"Value": value, "Comparison": "EQUALS"});
+    assert_eq!(
+        body["Filters"],
+        json!({
+            "AwsAccountId": [is("111122223333")], "RecordState": [is("ACTIVE")], "WorkflowStatus": [is("NEW"), is("NOTIFIED")],
+            "UpdatedAt": [{"Start": "2026-11-21T00:00:00.000Z", "End": "2036-11-18T00:00:00.000Z"}],
+        })
+    );
+    assert_eq!((&body["SortCriteria"], &body["MaxResults"]), (&json!([{"Field": "UpdatedAt", "SortOrder": "asc"}]), &json!(100)));
+    assert_eq!((&body["NextToken"], &asked[1].json()["NextToken"]), (&Value::Null, &json!("t2")));
+    assert_eq!(asked[2].json()["Filters"].get("UpdatedAt"), None);
+}
+
+/// The second row breaks both the SDK's types and the normaliser; the third only the SDK's.
+#[tokio::test]
+async fn an_odd_row_does_not_hide_its_neighbours() {
+    let mut loose = asff("loose", "111122223333", "2026-11-21T07:00:00Z");
+    loose["Severity"] = json!({"Label": "HIGH", "Original": 8.0, "Normalized": "70"});
+    let broken = json!({"ProductArn": CONTROL, "SchemaVersion": 3, "Resources": "none"});
+    let rows = json!({"Findings": [asff("plain", "111122223333", "2026-11-21T07:00:00Z"), broken, loose], "NextToken": "t2"});
+    let hub = hub(vec![(200, rows)]).await;
+    let listed = source(&hub).list(&scope(Source::SecurityHub), None, None).await.unwrap();
+    assert_eq!((ids(&listed), listed.next.as_deref()), (vec!["plain", "loose"], Some("t2")));
+    let [unread] = listed.unread.as_slice() else { panic!("{:?}", listed.unread) };
+    assert_eq!(serde_json::from_str::<Value>(&unread.body).unwrap(), broken);
+    assert!(unread.why.contains("expected"), "{}", unread.why);
+}
+
+#[tokio::test]
+async fn the_second_generation_is_listed_in_its_own_terms() {
+    let event: Value = serde_json::from_str(include_str!("../../fixtures/control_v2_event.json")).unwrap();
+    let finding = event["detail"]["findings"][0].clone();
+    let account = finding["cloud"]["account"]["uid"].as_str().unwrap().to_owned();
+    let hub = hub(vec![(200, json!({"Findings": [finding]}))]).await;
+    let scope = Scope { account: account.clone(), ..scope(Source::SecurityHubV2) };
+    let listed = source(&hub).list(&scope, Some(0), None).await.unwrap();
+    assert_eq!((listed.findings.len(), listed.findings[0].source), (1, Source::SecurityHubV2));
+
+    let asked = hub.asked().remove(0);
+    assert_eq!(asked.call(), "POST /findingsv2");
+    let status = |id: f64| json!({"FieldName": "status_id", "Filter": {"Eq": id}});
+    assert_eq!(
+        asked.json()["Filters"],
+        json!({"CompositeOperator": "AND", "CompositeFilters": [
+            {"Operator": "AND",
+             "StringFilters": [{"FieldName": "cloud.account.uid", "Filter": {"Value": account, "Comparison": "EQUALS"}}],
+             "DateFilters": [{"FieldName": "finding_info.modified_time_dt",
+                "Filter": {"Start": "1970-01-01T00:00:00.000Z", "End": "1979-12-30T00:00:00.000Z"}}]},
+            {"Operator": "OR", "NumberFilters": [status(1.0), status(2.0)]},
+        ]})
+    );
+}
+
+#[tokio::test]
+async fn a_list_that_is_refused_names_what_is_missing() {
+    let says = |status: u16, code: &str| (status, json!({"__type": code, "message": "no"}));
+    let cases = [
+        (says(403, "AccessDeniedException"), false, "hint: give stanch's role securityhub:GetFindings in this account"),
+        (says(401, "InvalidAccessException"), false, "hint: switch Security Hub on in this account and region"),
+        (says(400, "InvalidInputException"), false, "400 InvalidInputException: no"),
+    ];
+    for (answer, retry, expected) in cases {
+        let hub = hub(vec![answer]).await;
+        let error = source(&hub).list(&scope(Source::SecurityHub), None, None).await.unwrap_err();
+        assert!(error.to_string().starts_with("cannot list finding `security-hub/aws/111122223333/eu-west-1` at security-hub"), "{error}");
+        assert!(error.reason.contains(expected), "{error}");
+        assert_eq!(error.retry, retry, "{error}");
+    }
+    // The SDK tries three times by itself before it gives up.
+    let hub = hub(vec![says(429, "LimitExceededException"), says(503, "ServiceUnavailable"), says(503, "ServiceUnavailable")]).await;
+    assert!(source(&hub).list(&scope(Source::SecurityHub), None, None).await.unwrap_err().retry);
+    let nowhere = Scope { region: None, ..scope(Source::SecurityHub) };
+    assert!(source(&hub).list(&nowhere, None, None).await.unwrap_err().reason.contains("no region"));
+    assert!(source(&hub).list(&scope(Source::Scc), None, None).await.unwrap_err().reason.contains("`scc`"));
 }
 
 #[tokio::test]

@@ -81,6 +81,33 @@ async fn a_call_goes_out_signed_and_whole() {
 }
 
 #[tokio::test]
+async fn the_correlation_id_goes_where_the_activity_log_shows_it() {
+    const ID: &str = "0192f3a4-5b6c-7d8e-9f01-23456789abcd";
+    let server = Server::start(vec![answer(200, "", "{}"); 2]).await;
+    let mut call = get("/subscriptions/s");
+    api(&server.address).call(&call, 5_000).await.unwrap();
+    call.correlation = Some(ID.parse().unwrap());
+    api(&server.address).call(&call, 5_000).await.unwrap();
+    let seen = server.seen();
+    for header in ["x-ms-correlation-request-id", "x-ms-client-request-id"] {
+        assert_eq!(seen[0].headers.get(header), None);
+        assert_eq!(seen[1].headers[header], ID);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_is_kept_whatever_the_status_and_the_form() {
+    // Sun, 06 Nov 1994 08:49:37 GMT.
+    const NOW: i64 = 784_111_777_000;
+    let cases = [(429, "17", 17_000), (503, "Sun, 06 Nov 1994 08:50:37 GMT", 60_000), (202, "3", 3_000), (409, "5", 5_000)];
+    let server = Server::start(cases.map(|(status, wait, _)| answer(status, &format!("Retry-After: {wait}\r\n"), "{}")).to_vec()).await;
+    for (status, _, wait) in cases {
+        let response = api(&server.address).call(&get("/subscriptions/s"), 5_000).await.unwrap();
+        assert_eq!((response.status, response.retry_after_ms(NOW)), (status, Some(wait)));
+    }
+}
+
+#[tokio::test]
 async fn a_post_without_a_body_says_its_length() {
     let server =
         Server::start(vec!["HTTP/1.1 204 No Content\r\nx-ms-correlation-request-id: c-1\r\nconnection: close\r\n\r\n".to_owned()]).await;

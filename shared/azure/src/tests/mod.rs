@@ -2,6 +2,7 @@
 
 mod api;
 mod fixtures;
+mod list;
 mod samples;
 mod server;
 mod source;

@@ -9,7 +9,7 @@ use stanch_core::normalize::Fields;
 use crate::{normalize, recognize};
 
 #[expect(clippy::disallowed_methods, reason = "the samples' place is a setting of the test run, not of the product")]
-fn samples() -> Option<PathBuf> {
+pub(super) fn samples() -> Option<PathBuf> {
     let place = std::env::var("STANCH_SAMPLES").ok().map(PathBuf::from).filter(|place| place.is_dir());
     if place.is_none() {
         assert!(std::env::var("CI").is_err(), "STANCH_SAMPLES must point to the samples in CI");
@@ -18,7 +18,7 @@ fn samples() -> Option<PathBuf> {
     place
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|ext| ext == "json"));
     files.sort();

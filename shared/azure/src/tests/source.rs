@@ -15,7 +15,7 @@ const SUB: &str = "/subscriptions/11111111-2222-4333-8444-555555555555";
 const NOT_FOUND: &str = r#"{"error":{"code":"ResourceNotFound","message":"none"}}"#;
 const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
 
-async fn defender(answers: Vec<String>) -> (Server, DefenderSource) {
+pub(super) async fn defender(answers: Vec<String>) -> (Server, DefenderSource) {
     let server = Server::start(answers).await;
     let api = AzureApi::new(Credentials::Fixed("t".to_owned()), Endpoint::Loopback(server.address.clone())).unwrap();
     (server, DefenderSource::new(Arc::new(api)))

@@ -2,6 +2,7 @@
 
 use crate::cloud::Cloud;
 use crate::finding::{Finding, Millis, Source, SourceRef};
+use crate::normalize::{NormalizeError, Normalized};
 
 use super::BoxFuture;
 
@@ -81,6 +82,18 @@ pub struct Listed {
     pub unread: Vec<Unread>,
     /// Asks for the next page; `None` after the last.
     pub next: Option<String>,
+}
+
+impl Listed {
+    /// Takes one row in as the normaliser read it: its findings, or why it cannot be read. What is by its nature no finding is
+    /// left out.
+    pub fn take(&mut self, row: &str, read: Normalized<'_>) {
+        match read {
+            Ok(findings) => self.findings.extend(findings.into_iter().map(Finding::into_owned)),
+            Err(NormalizeError::NotAFinding { .. }) => {}
+            Err(error) => self.unread.push(Unread { body: row.to_owned(), why: error.to_string() }),
+        }
+    }
 }
 
 /// A product that reports findings and takes their status back.

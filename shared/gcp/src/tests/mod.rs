@@ -1,5 +1,6 @@
 //! What the whole connector does, from outside.
 
+mod list;
 mod loopback;
 mod normalize;
 mod samples;

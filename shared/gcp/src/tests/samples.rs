@@ -22,7 +22,7 @@ fn folder() -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
-fn files(family: &str) -> Vec<(String, String)> {
+pub(super) fn files(family: &str) -> Vec<(String, String)> {
     let Some(folder) = folder() else { return Vec::new() };
     let mut files: Vec<_> = std::fs::read_dir(folder.join(family)).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();

@@ -71,6 +71,27 @@ async fn a_call_goes_out_as_documented_and_its_answer_comes_back() {
 }
 
 #[tokio::test]
+async fn the_correlation_id_goes_where_audit_logs_record_it_and_a_wait_comes_back() {
+    const ID: &str = "0192f3a4-5b6c-7d8e-9f01-23456789abcd";
+    let agent = concat!("stanch/", env!("CARGO_PKG_VERSION"));
+    // Sun, 06 Nov 1994 08:49:37 GMT.
+    let now = 784_111_777_000;
+    let busy = ("503 Service Unavailable", "retry-after: Sun, 06 Nov 1994 08:50:37 GMT\r\n", String::new());
+    let server = Server::start(vec![busy.clone(), busy]).await;
+    let api = api(&server.address);
+    let (mut request, _) = request(Method::Get, "storage.googleapis.com", "/storage/v1/b/x");
+    for correlation in [None, Some(ID)] {
+        request.correlation = correlation.map(|id| id.parse().unwrap());
+        let answer = api.call(&request, 10_000).await.unwrap();
+        assert_eq!((answer.status, answer.retry_after_ms(now)), (503, Some(60_000)));
+    }
+    let asked = server.asked().await;
+    assert_eq!((asked[0].header("user-agent"), asked[0].header("traceparent")), (Some(agent), None));
+    assert_eq!(asked[1].header("user-agent"), Some(format!("{agent} (correlation/{ID})").as_str()));
+    assert_eq!(asked[1].header("traceparent"), Some("00-0192f3a45b6c7d8e9f0123456789abcd-9f0123456789abcd-00"));
+}
+
+#[tokio::test]
 async fn refusals_are_answers_with_the_vendors_code() {
     let cases = [
         (

@@ -8,7 +8,7 @@ use crate::{Endpoint, SccSource};
 const V1: &str = "organizations/900/sources/5511/findings/ab12";
 const V2: &str = "organizations/900/sources/5511/locations/global/findings/ab12";
 
-fn source(server: &Server) -> SccSource {
+pub(super) fn source(server: &Server) -> SccSource {
     SccSource::new(Endpoint::Loopback(server.address.clone())).unwrap()
 }
 
@@ -16,12 +16,12 @@ fn reference(id: &str) -> SourceRef<'_> {
     SourceRef { id: id.into(), ..SourceRef::default() }
 }
 
-fn ok(body: &Value) -> (&'static str, &'static str, String) {
+pub(super) fn ok(body: &Value) -> (&'static str, &'static str, String) {
     ("200 OK", "", body.to_string())
 }
 
 /// Method, path and the decoded query parameters that are ours.
-fn target(asked: &Asked) -> (String, Vec<(String, String)>) {
+pub(super) fn target(asked: &Asked) -> (String, Vec<(String, String)>) {
     let mut words = asked.line.split(' ');
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
     let url = reqwest::Url::parse(&format!("http://127.0.0.1{path}")).unwrap();
