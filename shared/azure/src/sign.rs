@@ -11,14 +11,15 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 use serde_json::Value;
 use stanch_core::api::{ApiCall, ApiFault, ApiRequest, ApiResponse, HttpCall, Method};
+use stanch_core::operation::{ARM_HOSTS, arm_host};
 use stanch_core::port::{ApiError, BoxFuture, CloudApi};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
 
-/// The only hosts a call may go to: Azure's public cloud, US Government and China.
-pub const HOSTS: &[&str] = &["management.azure.com", "management.usgovcloudapi.net", "management.chinacloudapi.cn"];
+/// The only hosts a call may go to, with the regional hosts below them: long-running operations are followed there.
+pub const HOSTS: &[&str] = ARM_HOSTS;
 
 /// The largest answer that is read, in bytes.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -153,16 +154,14 @@ impl AzureApi {
         Ok(answer)
     }
 
-    /// The call's host out of [`HOSTS`], and the address it is sent to.
+    /// The host out of [`HOSTS`] that the token is for, and the address the call is sent to.
     fn url(&self, http: &HttpCall) -> Result<(&'static str, Url), String> {
-        let host = HOSTS
-            .iter()
-            .find(|host| host.eq_ignore_ascii_case(&http.host))
-            .ok_or_else(|| format!("host `{}` is not accepted; expected one of {}", http.host, HOSTS.join(", ")))?;
+        let host =
+            arm_host(&http.host).ok_or_else(|| format!("host `{}` is not accepted; expected one of {}", http.host, HOSTS.join(", ")))?;
         check_path(&http.path)?;
         let mut url = match &self.loopback {
             Some(url) => url.clone(),
-            None => Url::parse(&format!("https://{host}/")).map_err(|error| error.to_string())?,
+            None => Url::parse(&format!("https://{}/", http.host)).map_err(|error| error.to_string())?,
         };
         url.set_path(&http.path);
         if !http.query.is_empty() {

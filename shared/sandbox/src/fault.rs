@@ -40,6 +40,9 @@ pub enum FaultKind {
     Conflict,
     /// 403 in the words of the service; nothing changes.
     Denied,
+    /// The write is accepted as ever, but the long-running operation it starts ends badly, and what it wrote is gone again. Stays
+    /// armed until a matching call starts an operation.
+    OperationFails,
 }
 
 impl Fault {
@@ -68,18 +71,36 @@ pub(crate) struct Armed {
     pub(crate) left: u32,
 }
 
+impl Armed {
+    fn matches(&self, name: &str) -> bool {
+        self.left > 0 && name.contains(&self.matching)
+    }
+}
+
 impl From<Fault> for Armed {
     fn from(fault: Fault) -> Self {
         Armed { kind: fault.kind, matching: fault.matching, left: fault.times }
     }
 }
 
-/// Takes the oldest armed fault that matches.
+/// Takes the oldest armed fault that matches a call. A failing operation is none of them: see [`take_operation`].
 pub(crate) fn take(faults: &mut Vec<Armed>, name: &str) -> Option<FaultKind> {
     faults.retain(|f| f.left > 0);
-    let armed = faults.iter_mut().find(|f| name.contains(&f.matching))?;
+    let armed = faults.iter_mut().find(|f| f.kind != FaultKind::OperationFails && f.matches(name))?;
     armed.left -= 1;
     Some(armed.kind)
+}
+
+/// Whether the operation that a call starts would fail.
+pub(crate) fn fails_operation(faults: &[Armed], name: &str) -> bool {
+    faults.iter().any(|f| f.kind == FaultKind::OperationFails && f.matches(name))
+}
+
+/// Uses up a failing operation.
+pub(crate) fn take_operation(faults: &mut [Armed], name: &str) {
+    if let Some(armed) = faults.iter_mut().find(|f| f.kind == FaultKind::OperationFails && f.matches(name)) {
+        armed.left -= 1;
+    }
 }
 
 /// The answer of a fault that answers, with the code the service uses.

@@ -196,12 +196,20 @@ impl CloudApi for Sandbox {
 impl Inner {
     fn call(&mut self, request: &ApiRequest) -> Result<ApiResponse, ApiError> {
         let name = request.name();
-        let injected = fault::take(&mut self.faults, &name);
+        let mut injected = fault::take(&mut self.faults, &name);
         let answered = match injected {
             Some(FaultKind::Refused) => {
                 return Err(ApiError::NotSent { call: name, reason: "connection refused".to_owned(), retry: true });
             }
             Some(FaultKind::TimeoutLost) => None,
+            Some(FaultKind::TimeoutLanded) | None if fault::fails_operation(&self.faults, &name) => {
+                let (response, failed) = self.world.answer_and_fail(request)?;
+                if failed {
+                    fault::take_operation(&mut self.faults, &name);
+                    injected = injected.or(Some(FaultKind::OperationFails));
+                }
+                Some(response)
+            }
             Some(FaultKind::TimeoutLanded) | None => Some(self.world.answer(request)?),
             Some(kind) => Some(fault::response(kind, request)),
         };

@@ -16,17 +16,21 @@ pub(crate) struct World {
     resources: BTreeMap<(Cloud, ResourceUid), Resource>,
     /// Long-running operations by name.
     pub(crate) operations: BTreeMap<String, Operation>,
+    /// The operation that the call at hand has started.
+    started: Option<String>,
     /// Milliseconds since the epoch, set at the start of each call.
     pub(crate) now: Millis,
     counter: u64,
 }
 
+#[derive(Clone, PartialEq)]
 struct Resource {
     value: Value,
     pending: Option<Pending>,
 }
 
-/// A value that becomes visible after so many more reads of the old one.
+/// A value that becomes visible after so many more reads of the old one; `null` is a resource that is not there.
+#[derive(Clone, PartialEq)]
 struct Pending {
     reads: u32,
     value: Value,
@@ -41,7 +45,12 @@ pub(crate) struct Operation {
     pub(crate) body: Value,
     /// When it began.
     pub(crate) started: Millis,
+    /// Whether it ends badly.
+    pub(crate) fails: bool,
 }
+
+/// Code and message of an operation that was made to fail.
+pub(crate) const FAILED: (&str, &str) = ("ProvisioningFailed", "The operation failed; the resource is as it was before.");
 
 /// Why a call has no answer that succeeds.
 pub(crate) enum Stop {
@@ -76,6 +85,34 @@ impl World {
         }
     }
 
+    /// Plays one call. The operation it starts, if it does, ends badly: then what the call wrote shows for as long as the write
+    /// takes, and what was there before is back.
+    pub(crate) fn answer_and_fail(&mut self, request: &ApiRequest) -> Result<(ApiResponse, bool), ApiError> {
+        let before = self.resources.clone();
+        self.started = None;
+        let response = self.answer(request)?;
+        let Some(operation) = self.started.take().and_then(|name| self.operations.get_mut(&name)) else { return Ok((response, false)) };
+        operation.fails = true;
+        for (key, resource) in &mut self.resources {
+            let was = before.get(key);
+            if was != Some(resource) {
+                let value = was.map_or(Value::Null, |was| was.settled().clone());
+                resource.pending = Some(Pending { reads: resource.pending.as_ref().map_or(0, |p| p.reads), value });
+            }
+        }
+        for (key, was) in before {
+            self.resources.entry(key).or_insert(was);
+        }
+        Ok((response, true))
+    }
+
+    /// Begins a long-running operation on a resource; polls show `body`.
+    pub(crate) fn start(&mut self, name: String, target: &str, body: Value) {
+        let operation = Operation { target: target.to_owned(), body, started: self.now, fails: false };
+        self.operations.insert(name.clone(), operation);
+        self.started = Some(name);
+    }
+
     /// A resource as the next read shows it, without counting as one.
     pub(crate) fn peek(&self, cloud: Cloud, id: &str) -> Option<&Value> {
         self.resources.get(&key(cloud, id)).map(|r| &r.value)
@@ -83,15 +120,19 @@ impl World {
 
     /// A resource as a read shows it; what is pending comes one read nearer.
     pub(crate) fn read(&mut self, cloud: Cloud, id: &str) -> Option<Value> {
-        let resource = self.resources.get_mut(&key(cloud, id))?;
+        let key = key(cloud, id);
+        let resource = self.resources.get_mut(&key)?;
         resource.tick();
+        if resource.value.is_null() {
+            self.resources.remove(&key);
+            return None;
+        }
         Some(resource.value.clone())
     }
 
     /// A resource as it will stand when nothing is pending any more.
     pub(crate) fn settled(&self, cloud: Cloud, id: &str) -> Option<Value> {
-        let resource = self.resources.get(&key(cloud, id))?;
-        Some(resource.pending.as_ref().map_or(&resource.value, |p| &p.value).clone())
+        self.resources.get(&key(cloud, id)).map(Resource::settled).filter(|value| !value.is_null()).cloned()
     }
 
     /// Whether a write is still under way.
@@ -152,6 +193,10 @@ impl World {
 }
 
 impl Resource {
+    fn settled(&self) -> &Value {
+        self.pending.as_ref().map_or(&self.value, |p| &p.value)
+    }
+
     fn tick(&mut self) {
         match &mut self.pending {
             Some(pending) if pending.reads > 0 => pending.reads -= 1,

@@ -173,7 +173,16 @@ async fn without_a_connection_nothing_was_sent() {
 
 #[tokio::test]
 async fn calls_that_leave_azure_or_change_their_path_are_refused() {
-    for host in ["example.com", "management.azure.com.example.com", "management.azure.com:8443", "user@management.azure.com", ""] {
+    for host in [
+        "example.com",
+        "management.azure.com.example.com",
+        "evilmanagement.azure.com",
+        "a..management.azure.com",
+        "example.com/.management.azure.com",
+        "management.azure.com:8443",
+        "user@management.azure.com",
+        "",
+    ] {
         assert!(refused(|call| call.host = host.to_owned()).await.contains("is not accepted"), "{host}");
     }
     for path in [
@@ -196,6 +205,17 @@ async fn calls_that_leave_azure_or_change_their_path_are_refused() {
         assert!(refused(|call| drop(call.headers.insert(name.to_owned(), "x".to_owned()))).await.contains(name));
     }
     assert!(refused(|call| drop(call.headers.insert("If-Match".to_owned(), "a\r\nb: c".to_owned()))).await.contains("If-Match"));
+}
+
+#[tokio::test]
+async fn a_regional_host_is_accepted() {
+    let server = Server::start(vec![answer(200, "", r#"{"status":"Succeeded"}"#)]).await;
+    let mut request = get("/subscriptions/s/providers/Microsoft.Sql/locations/westeurope/operations/1");
+    if let ApiCall::Http(http) = &mut request.call {
+        http.host = "westeurope.management.azure.com".to_owned();
+    }
+    let response = api(&server.address).call(&request, 2_000).await.unwrap();
+    assert_eq!((response.status, server.seen().len()), (200, 1));
 }
 
 #[tokio::test]

@@ -1,12 +1,15 @@
-//! Microsoft.KeyVault/vaults: purge protection and soft delete can be turned on and never off.
+//! Microsoft.KeyVault/vaults: creation takes two reads and shows in the vault's own state, other writes take effect at once; purge protection and soft delete can be turned on and never off.
 
 use serde_json::{Value, json};
 use stanch_core::api::{ApiResponse, Method};
 use stanch_core::cloud::Cloud;
 
-use super::{Call, envelope, patched, refuse};
+use super::{Call, envelope, operation, patched, refuse};
 use crate::shape::Shape::{self, Any, Bool, Int, List, Object, OneOf, ReadOnly, Text, Texts};
 use crate::world::{Answer, Stop, set, text};
+
+/// Reads after a creation that still show RegisteringDns.
+const READS: u32 = 2;
 
 const SKU: Shape = Object(&[("family*", OneOf(&["A"])), ("name*", OneOf(&["standard", "premium"]))]);
 const NETWORK: Shape = Object(&[
@@ -51,14 +54,26 @@ pub(super) fn answer(mut call: Call<'_>) -> Answer {
         (Method::Get, false) => call.read().map(ApiResponse::ok),
         (Method::Patch, false) => {
             let body = call.body(PATCH)?;
+            operation::idle(&mut call, "ConflictError")?;
             let vault = call.read()?;
             store(&mut call, vault, &body)
         }
         (Method::Put, false) => {
             let body = call.body(PUT)?;
+            operation::idle(&mut call, "ConflictError")?;
             let id = call.id();
-            let vault = call.world.read(Cloud::Azure, &id).unwrap_or_else(|| new(&id, call.name(), &body));
-            store(&mut call, vault, &body)
+            if let Some(vault) = call.world.read(Cloud::Azure, &id) {
+                return store(&mut call, vault, &body);
+            }
+            let vault = new(&id, call.name(), &body);
+            never_off(&vault, &body)?;
+            let later = patched(vault, &body);
+            let mut registering = later.clone();
+            if let Some(properties) = registering.get_mut("properties") {
+                set(properties, "provisioningState", "RegisteringDns");
+            }
+            call.world.write_later(Cloud::Azure, &id, registering.clone(), later, READS);
+            Ok(ApiResponse { status: 201, ..ApiResponse::ok(registering) })
         }
         (Method::Delete, false) => Ok(call.delete(200)),
         _ => call.not_allowed(),

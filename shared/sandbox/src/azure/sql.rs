@@ -11,6 +11,7 @@ use crate::world::{Answer, Stop, set, text, unset};
 
 /// Reads after a write that still show the old server.
 const READS: u32 = 2;
+const BUSY: &str = "ConflictingServerOperation";
 
 const SWITCH: Shape = OneOf(&["Enabled", "Disabled", "SecuredByPerimeter"]);
 const PROPERTIES: Shape = Object(&[
@@ -53,13 +54,13 @@ pub(super) fn server(mut call: Call<'_>) -> Answer {
         (Method::Get, false) => call.read().map(ApiResponse::ok),
         (Method::Patch, false) => {
             let body = call.body(PATCH)?;
-            idle(&mut call)?;
+            operation::idle(&mut call, BUSY)?;
             let server = call.read()?;
             Ok(change(&mut call, server, &body))
         }
         (Method::Put, false) => {
             let body = call.body(PUT)?;
-            idle(&mut call)?;
+            operation::idle(&mut call, BUSY)?;
             let id = call.id();
             if let Some(server) = call.world.read(Cloud::Azure, &id) {
                 return Ok(change(&mut call, server, &body));
@@ -101,20 +102,6 @@ pub(super) fn firewall_rule(mut call: Call<'_>) -> Answer {
         }
         _ => call.not_allowed(),
     }
-}
-
-/// One write at a time; being refused takes time too, so that trying again comes through.
-fn idle(call: &mut Call<'_>) -> Result<(), Stop> {
-    let id = call.id();
-    if !call.world.is_pending(Cloud::Azure, &id) {
-        return Ok(());
-    }
-    call.world.read(Cloud::Azure, &id);
-    if !call.world.is_pending(Cloud::Azure, &id) {
-        return Ok(());
-    }
-    let message = format!("An operation is currently in progress for the server '{}'.", call.name());
-    Err(refuse(409, "ConflictingServerOperation", &message))
 }
 
 fn change(call: &mut Call<'_>, server: Value, body: &Value) -> ApiResponse {

@@ -1,13 +1,17 @@
-//! Microsoft.Storage/storageAccounts: writes take effect at once.
+//! Microsoft.Storage/storageAccounts: creation is accepted and takes two reads, other writes take effect at once.
 
 use serde_json::{Value, json};
 use stanch_core::api::{ApiResponse, Method};
 use stanch_core::cloud::Cloud;
 
-use super::{Call, envelope, patched, refuse};
+use super::{Call, envelope, operation, patched, refuse};
 use crate::shape::Shape::{self, Any, Bool, Int, List, Object, OneOf, ReadOnly, Text, Texts};
 use crate::world::{Answer, merge_members, set, text};
 
+/// Reads after a creation that still show Creating.
+const READS: u32 = 2;
+
+const BUSY: &str = "StorageAccountOperationInProgress";
 const KIND: &str = "Microsoft.Storage/storageAccounts";
 const SKUS: Shape = OneOf(&[
     "Standard_LRS",
@@ -123,16 +127,25 @@ pub(super) fn answer(mut call: Call<'_>) -> Answer {
         (Method::Get, false) => call.read().map(ApiResponse::ok),
         (Method::Patch, false) => {
             let body = call.body(PATCH)?;
+            operation::idle(&mut call, BUSY)?;
             let account = call.read()?;
             Ok(ApiResponse::ok(store(&mut call, account, &body)))
         }
         (Method::Put, false) => {
             let body = call.body(PUT)?;
+            operation::idle(&mut call, BUSY)?;
             let id = call.id();
             let now = call.world.now_text();
-            let existing = call.world.read(Cloud::Azure, &id);
-            let account = existing.unwrap_or_else(|| account(&id, call.name(), text(&body, "location"), &now));
-            Ok(ApiResponse::ok(store(&mut call, account, &body)))
+            if let Some(existing) = call.world.read(Cloud::Azure, &id) {
+                return Ok(ApiResponse::ok(store(&mut call, existing, &body)));
+            }
+            let later = stored(account(&id, call.name(), text(&body, "location"), &now), &body);
+            let mut creating = later.clone();
+            if let Some(properties) = creating.get_mut("properties") {
+                set(properties, "provisioningState", "Creating");
+            }
+            call.world.write_later(Cloud::Azure, &id, creating, later, READS);
+            Ok(operation::started(&mut call, text(&body, "location"), ApiResponse { status: 202, ..ApiResponse::default() }))
         }
         (Method::Delete, false) => Ok(call.delete(200)),
         _ => call.not_allowed(),
@@ -163,12 +176,17 @@ pub(super) fn keys(call: Call<'_>, regenerate: bool) -> Answer {
 }
 
 fn store(call: &mut Call<'_>, account: Value, body: &Value) -> Value {
+    let account = stored(account, body);
+    let id = call.id();
+    call.world.write(Cloud::Azure, &id, account.clone());
+    account
+}
+
+fn stored(account: Value, body: &Value) -> Value {
     let mut account = patched(account, body);
     if let Some(sku) = account.get_mut("sku") {
         let tier = if text(sku, "name").starts_with("Premium") { "Premium" } else { "Standard" };
         merge_members(sku, &json!({"tier": tier}));
     }
-    let id = call.id();
-    call.world.write(Cloud::Azure, &id, account.clone());
     account
 }

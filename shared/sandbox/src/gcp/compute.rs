@@ -6,7 +6,7 @@ use stanch_core::cloud::Cloud;
 
 use super::{body, not_simulated, refuse};
 use crate::shape::Shape::{self, Any, Bool, Int, List, Object, OneOf, ReadOnly, Text};
-use crate::world::{Answer, Operation, Stop, World, merge_patch, set, text};
+use crate::world::{Answer, FAILED, Stop, World, merge_patch, set, text};
 
 const API: &str = "https://www.googleapis.com/compute/v1";
 /// Reads after a write that still show the old rule.
@@ -77,6 +77,11 @@ pub(super) fn operation(world: &mut World, project: &str, name: &str) -> Answer 
         set(&mut body, "status", "DONE");
         set(&mut body, "progress", 100);
         set(&mut body, "endTime", world.now_text());
+        if operation.fails {
+            set(&mut body, "error", json!({"errors": [{"code": FAILED.0, "message": FAILED.1}]}));
+            set(&mut body, "httpErrorStatusCode", 409);
+            set(&mut body, "httpErrorMessage", "CONFLICT");
+        }
     }
     Ok(ApiResponse::ok(body))
 }
@@ -102,8 +107,7 @@ fn start(world: &mut World, http: &HttpCall, project: &str, id: &str, firewall: 
     if let Some(request) = http.query.get("requestId") {
         set(&mut body, "clientOperationId", request.as_str());
     }
-    let operation = Operation { target: id.to_owned(), body: body.clone(), started: world.now };
-    world.operations.insert(name, operation);
+    world.start(name, id, body.clone());
     body
 }
 

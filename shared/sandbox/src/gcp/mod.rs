@@ -29,7 +29,8 @@ pub(crate) fn answer(world: &mut World, http: &HttpCall) -> Answer {
         ("compute.googleapis.com", ["compute", "v1", "projects", project, "global", "firewalls", firewall]) => {
             compute::firewall(world, http, project, firewall)
         }
-        ("compute.googleapis.com", ["compute", "v1", "projects", project, "global", "operations", name, ..]) => {
+        // The links of operations name the older host.
+        ("compute.googleapis.com" | "www.googleapis.com", ["compute", "v1", "projects", project, "global", "operations", name, ..]) => {
             compute::operation(world, project, name)
         }
         ("sqladmin.googleapis.com", ["v1" | "sql", .., "projects", project, "instances", instance]) => {

@@ -6,7 +6,7 @@ use stanch_core::cloud::Cloud;
 
 use super::{body, not_simulated, refuse};
 use crate::shape::Shape::{self, Any, Bool, List, Object, OneOf, ReadOnly, Text, Texts};
-use crate::world::{Answer, Operation, World, merge_patch, set, time_text};
+use crate::world::{Answer, FAILED, World, merge_patch, set, time_text};
 
 /// Reads after a write that still show the old instance.
 const READS: u32 = 2;
@@ -96,6 +96,10 @@ pub(super) fn operation(world: &mut World, name: &str) -> Answer {
     } else {
         set(&mut body, "status", "DONE");
         set(&mut body, "endTime", world.now_text());
+        if operation.fails {
+            let error = json!({"kind": "sql#operationError", "code": FAILED.0, "message": FAILED.1});
+            set(&mut body, "error", json!({"kind": "sql#operationErrors", "errors": [error]}));
+        }
     }
     Ok(ApiResponse::ok(body))
 }
@@ -115,7 +119,6 @@ fn start(world: &mut World, project: &str, instance: &str, id: &str) -> Value {
         "insertTime": world.now_text(),
         "user": "stanch@shop-prod-1.iam.gserviceaccount.com",
     });
-    let operation = Operation { target: id.to_owned(), body: body.clone(), started: world.now };
-    world.operations.insert(name, operation);
+    world.start(name, id, body.clone());
     body
 }

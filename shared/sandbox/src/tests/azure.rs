@@ -93,6 +93,9 @@ fn a_storage_account_can_be_created_listed_and_deleted() {
     let line = "Microsoft.Storage/storageAccounts/shopnew0001";
     let body =
         json!({"sku": {"name": "Premium_LRS"}, "kind": "StorageV2", "location": "northeurope", "properties": {"isSftpEnabled": true}});
+    assert_eq!(arm(&sandbox, &format!("PUT {line}"), Some(body.clone())).status, 202);
+    let seen: Vec<String> = (0..2).map(|_| outcome(&arm(&sandbox, &format!("PUT {line}"), Some(body.clone())))).collect();
+    assert_eq!(seen, ["409 StorageAccountOperationInProgress", "409 StorageAccountOperationInProgress"]);
     let made = arm(&sandbox, &format!("PUT {line}"), Some(body));
     assert_eq!((made.status, at(&made.body, "/sku/tier"), at(&made.body, "/location")), (200, &json!("Premium"), &json!("northeurope")));
     assert_eq!(outcome(&arm(&sandbox, &format!("PUT {line}2"), Some(json!({"location": "x"})))), "400 InvalidRequestContent");

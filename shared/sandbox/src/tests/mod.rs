@@ -7,6 +7,7 @@ mod azure_network;
 mod azure_shapes;
 mod faults;
 mod gcp;
+mod operations;
 mod sandbox;
 mod source;
 
