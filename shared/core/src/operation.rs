@@ -133,11 +133,7 @@ pub fn progress(pending: &Pending, response: &ApiResponse, now: Millis) -> Progr
 
 /// When a provider asks to come back, by `retry-after` in seconds or as a date: at least a second from now, at most 15 minutes.
 pub fn retry_at(response: &ApiResponse, now: Millis) -> Option<Millis> {
-    let said = response.headers.get("retry-after")?.trim();
-    let wait = match said.parse::<Millis>() {
-        Ok(seconds) => seconds.saturating_mul(1_000),
-        Err(_) => jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(said).ok()?.as_millisecond() - now,
-    };
+    let wait = response.retry_after_ms(now)?;
     Some(now + wait.clamp(LEAST_MS, MOST_MS))
 }
 

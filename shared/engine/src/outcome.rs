@@ -19,8 +19,6 @@ use crate::{Engine, EngineError, Next};
 
 /// How often the result of a write is stored again after others committed in between.
 const RESULT_TRIES: usize = 8;
-/// An operation that runs longer is given up on, and a read decides, milliseconds: ARM keeps an operation's status for a day.
-const LONGEST_OPERATION_MS: i64 = 6 * 3_600_000;
 
 /// A write that was sent.
 pub(crate) struct Sent<'s> {
@@ -150,16 +148,10 @@ impl Engine {
             Err(_) => Progress::Running(Box::new(Pending { next_at: now + 30_000, polls: pending.polls + 1, ..pending.clone() })),
         };
         match progress {
-            Progress::Running(next) if now - next.since < LONGEST_OPERATION_MS => {
+            Progress::Running(next) => {
                 let at = next.next_at;
                 set_operation(&mut case.remediation, index, Some(*next), None);
                 case.commit(self, Next::At(at)).await
-            }
-            // Nobody can say how it ends: the live state must.
-            Progress::Running(_) => {
-                set_operation(&mut case.remediation, index, None, None);
-                case.remediation.note = "the provider's operation does not end; a read will tell".into();
-                case.commit(self, Next::Now).await
             }
             Progress::Done => {
                 let message = format!("the provider has ended its work on change {}", index + 1);
@@ -168,6 +160,12 @@ impl Engine {
                 let result = done.map_or_else(|| settled(now, Outcome::Applied), |done| AttemptResult { at: now, ..done });
                 set_operation(&mut case.remediation, index, None, None);
                 set_result(&mut case.remediation, index, result);
+                case.commit(self, Next::Now).await
+            }
+            // Nobody can say how it ended: the live state must.
+            Progress::Failed { code, message } if code == operation::UNKNOWN => {
+                set_operation(&mut case.remediation, index, None, None);
+                case.remediation.note = format!("{message}; a read will tell");
                 case.commit(self, Next::Now).await
             }
             Progress::Failed { code, message } => self.operation_failed(case, run, index, ApiFault { code, message }).await,

@@ -7,6 +7,7 @@ mod containment;
 mod every_fix;
 mod gates;
 mod intake;
+mod operations;
 mod record;
 mod subjects;
 mod unknown;
