@@ -119,7 +119,7 @@ impl DefenderSource {
 
 fn refusal(answer: &ApiResponse) -> String {
     let hint = if matches!(answer.status, 401 | 403) {
-        " hint: give stanch's identity Microsoft.ResourceGraph/resources/read and the role Reader or Security Reader on the subscription"
+        "\nhint: give stanch's identity Microsoft.ResourceGraph/resources/read and the role Reader on the subscription"
     } else {
         ""
     };

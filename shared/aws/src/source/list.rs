@@ -94,8 +94,8 @@ where
     let mut failure = Failure::from(error);
     match status {
         200..300 => return Ok(Some(failure)),
-        401 | 403 if not_enabled => failure.reason.push_str(" hint: switch Security Hub on in this account and region"),
-        401 | 403 => failure.reason.push_str(&format!(" hint: give stanch's role {permission} in this account")),
+        401 | 403 if not_enabled => failure.reason.push_str("\nhint: switch Security Hub on in this account and region"),
+        401 | 403 => failure.reason.push_str(&format!("\nhint: give stanch's role {permission} in this account")),
         _ => {}
     }
     Err(failure)
