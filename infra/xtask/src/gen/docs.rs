@@ -22,8 +22,7 @@ stanch can list what a source holds and take in what no event brought. The ident
 | source | permission | held by the role | on |
 | --- | --- | --- | --- |
 | Defender for Cloud | `Microsoft.ResourceGraph/resources/read`, `Microsoft.Security/*/read` | Reader | the subscription |
-| Security Hub CSPM | `securityhub:GetFindings` | `AWSSecurityHubReadOnlyAccess` | the account, in each region |
-| Security Hub | `securityhub:GetFindingsV2` | `AWSSecurityHubReadOnlyAccess` | the account, in each region |
+| Security Hub, both generations | `securityhub:GetFindings` | `AWSSecurityHubReadOnlyAccess` | the account, in each region |
 | Security Command Center | `securitycenter.findings.list` | `roles/securitycenter.findingsViewer` | the organization, folder or project |
 
 Resource Graph leaves out what the identity may not read, without a refusal: a sweep that finds nothing in a subscription with
