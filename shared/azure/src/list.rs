@@ -23,7 +23,7 @@ struct Kept {
     kind: &'static str,
     /// Condition: the source still reports it. Names inside `properties` are case-sensitive here, and alerts came in two casings.
     open: &'static str,
-    /// When the row last changed, where it says so.
+    /// When the row last changed, where it says so: then rows that were closed since are listed too.
     changed: Option<&'static str>,
     read: fn(&str) -> Normalized<'_>,
 }
@@ -119,7 +119,7 @@ impl DefenderSource {
 
 fn refusal(answer: &ApiResponse) -> String {
     let hint = if matches!(answer.status, 401 | 403) {
-        " hint: give stanch's identity Microsoft.ResourceGraph/resources/read and the role Reader or Security Reader on the subscription"
+        "\nhint: give stanch's identity Microsoft.ResourceGraph/resources/read and the role Reader on the subscription"
     } else {
         ""
     };

@@ -106,7 +106,9 @@ impl AzureApi {
         let mut headers = headers(http).map_err(|reason| not_sent(reason, false))?;
         if let Some(correlation) = request.correlation {
             let id = HeaderValue::from_str(&correlation.to_string()).map_err(|error| not_sent(error.to_string(), false))?;
-            CORRELATION_HEADERS.iter().for_each(|name| drop(headers.insert(*name, id.clone())));
+            for name in CORRELATION_HEADERS {
+                headers.insert(*name, id.clone());
+            }
         }
         let client = self.client().await.map_err(|reason| not_sent(reason, false))?;
         let token = match timeout_at(deadline, self.token(host)).await {

@@ -13,6 +13,22 @@ const CLOUDS: [(Cloud, &str); 3] = [(Cloud::Azure, "Azure"), (Cloud::Aws, "AWS")
 const START: &str = "<!-- arrows -->";
 const END: &str = "<!-- /arrows -->";
 
+/// What the connectors need to list findings; they ask for it by these names when it is missing.
+const LISTING: &str = "
+## To look for findings that never arrived
+
+stanch can list what a source holds and take in what no event brought. The identity needs, for each source that is swept:
+
+| source | permission | held by the role | on |
+| --- | --- | --- | --- |
+| Defender for Cloud | `Microsoft.ResourceGraph/resources/read`, `Microsoft.Security/*/read` | Reader | the subscription |
+| Security Hub, both generations | `securityhub:GetFindings` | `AWSSecurityHubReadOnlyAccess` | the account, in each region |
+| Security Command Center | `securitycenter.findings.list` | `roles/securitycenter.findingsViewer` | the organization, folder or project |
+
+Resource Graph leaves out what the identity may not read, without a refusal: a sweep that finds nothing in a subscription with
+findings means that the role is missing there.
+";
+
 /// `docs/fixes.md`: the catalogue.
 pub(super) fn fixes(fixes: &[Fix]) -> String {
     let mut page = page("Fixes", "the fixes in `shared/library/fixes`");
@@ -57,6 +73,7 @@ pub(super) fn permissions(fixes: &[Fix]) -> String {
             let _ = writeln!(page, "| `{permission}` | {} |", fixes.join(", "));
         }
     }
+    page.push_str(LISTING);
     page
 }
 

@@ -17,7 +17,8 @@ use crate::normalize::normalize;
 /// Rows a page: the most Security Hub gives. A finding has up to 240 KB, most a few.
 const ROWS: i32 = 100;
 
-/// A filter by date must have an end as well. Ten years after its start, nothing is left out.
+/// A filter by date without an end is refused, and one whose end moves makes the token of the next page void: it ends ten years after
+/// its start.
 const FILTER_LENGTH_MS: Millis = 3_650 * 24 * 3_600_000;
 
 impl SecurityHubSource {
@@ -35,13 +36,13 @@ impl SecurityHubSource {
             Source::SecurityHub => {
                 let call = self.client(&place).await?.get_findings().filters(open(scope, since)).sort_criteria(oldest("UpdatedAt"));
                 let call = call.max_results(ROWS).set_next_token(token).customize().interceptor(answer.clone());
-                unread(call.send().await, "securityhub:GetFindings")?
+                unread(call.send().await)?
             }
             Source::SecurityHubV2 => {
                 let call = self.client(&place).await?.get_findings_v2().filters(open_v2(scope, since));
                 let call = call.sort_criteria(oldest("finding_info.modified_time_dt"));
                 let call = call.max_results(ROWS).set_next_token(token).customize().interceptor(answer.clone());
-                unread(call.send().await, "securityhub:GetFindingsV2")?
+                unread(call.send().await)?
             }
             other => return Err(foreign(other)),
         };
@@ -84,7 +85,7 @@ fn is_wanted(finding: &Finding<'_>, scope: &Scope, since: Option<Millis>) -> boo
 
 /// What there is to say about a call, if its answer turns out not to be readable. A success that the SDK could not bring into its
 /// types is none yet: one odd row must not hide the others of its page.
-fn unread<T, E>(result: Result<T, SdkError<E, Response>>, permission: &str) -> Result<Option<Failure>, Failure>
+fn unread<T, E>(result: Result<T, SdkError<E, Response>>) -> Result<Option<Failure>, Failure>
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
@@ -94,8 +95,9 @@ where
     let mut failure = Failure::from(error);
     match status {
         200..300 => return Ok(Some(failure)),
-        401 | 403 if not_enabled => failure.reason.push_str(" hint: switch Security Hub on in this account and region"),
-        401 | 403 => failure.reason.push_str(&format!(" hint: give stanch's role {permission} in this account")),
+        401 | 403 if not_enabled => failure.reason.push_str("\nhint: switch Security Hub on in this account and region"),
+        // One permission for both generations.
+        401 | 403 => failure.reason.push_str("\nhint: give stanch's role securityhub:GetFindings in this account"),
         _ => {}
     }
     Err(failure)

@@ -64,7 +64,7 @@ pub(super) async fn page(api: &GcpApi, scope: &Scope, since: Option<Millis>, tok
 fn refusal(answer: &ApiResponse, scope: &Scope) -> String {
     let hint = if matches!(answer.status, 401 | 403) && !answer.is_throttled() {
         let role = "roles/securitycenter.findingsViewer";
-        format!(" hint: give stanch's identity securitycenter.findings.list ({role}) on {}", scope.account)
+        format!("\nhint: give stanch's identity securitycenter.findings.list ({role}) on {}", scope.account)
     } else {
         String::new()
     };
