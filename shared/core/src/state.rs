@@ -284,6 +284,14 @@ impl State {
     pub fn is_moving(self) -> bool {
         matches!(self, State::Applying | State::Verifying | State::Undoing | State::Contained { .. } | State::Deferred { .. })
     }
+
+    /// Whether nothing more is to come of it unless the fault is reported again or a person asks.
+    pub fn is_at_rest(self) -> bool {
+        matches!(
+            self,
+            State::Resolved { .. } | State::RolledBack | State::Exempt | State::Rejected | State::Refused | State::Failed
+        )
+    }
 }
 
 impl Node {

@@ -21,7 +21,7 @@ pub struct AuditReport {
 
 /// One read transaction, so that a server that writes meanwhile makes no fault; one remediation in memory at a time.
 pub(crate) fn audit(connection: &mut Connection, place: &Place) -> Result<AuditReport, StoreError> {
-    let fault = |e| place.fault("read the records", e);
+    let fault = |e| place.fault("read the records", &e);
     let view = connection.transaction().map_err(fault)?;
     let mut report = AuditReport::default();
 
@@ -33,11 +33,9 @@ pub(crate) fn audit(connection: &mut Connection, place: &Place) -> Result<AuditR
         let entries = entries(&view, id).map_err(fault)?;
         report.remediations += 1;
         report.entries += entries.len() as u64;
-        match row::remediation(id, &body) {
+        match row::end(id, &body) {
             Err(e) => report.faults.push((id, e.to_string())),
-            Ok(remediation) => {
-                report.faults.extend(chain::verify(id, &remediation.chain, &entries).err().map(|e| (id, e.to_string())));
-            }
+            Ok(end) => report.faults.extend(chain::verify(id, &end, &entries).err().map(|e| (id, e.to_string()))),
         }
     }
 

@@ -6,11 +6,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use stanch_core::port::StoreError;
 
 /// How long a write waits for another process that holds the database.
-const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
+
+/// The database in a data folder.
+pub(crate) const DATABASE: &str = "stanch.db";
+
+/// How many prepared statements a connection keeps: all there are.
+const STATEMENTS: usize = 64;
+
+/// A file that went away must not come back empty.
+const EXISTING: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// Where a store keeps its rows.
 #[derive(Clone, Debug)]
@@ -32,7 +41,7 @@ impl fmt::Display for Place {
 
 impl Place {
     /// What a fault of the database means, with what to do where that is known. `what` completes "cannot …".
-    pub(crate) fn fault(&self, what: &str, error: rusqlite::Error) -> StoreError {
+    pub(crate) fn fault(&self, what: &str, error: &rusqlite::Error) -> StoreError {
         use rusqlite::Error as E;
         let hint = match error.sqlite_error_code() {
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => format!("{self} is not writable"),
@@ -77,15 +86,25 @@ pub(crate) fn open(
         Err(e) if e.kind() != io::ErrorKind::Unsupported => return Err(place.file_fault("lock `stanch.lock`", &e)),
         _ => {}
     }
-    let path = folder.join("stanch.db");
+    let path = folder.join(DATABASE);
     // Only ever a file that is not there: closing one that is open elsewhere in this process would drop SQLite's locks on it.
     match private_file(OpenOptions::new().create_new(true), &path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(place.file_fault("create `stanch.db`", &e)),
         _ => {}
     }
-    let mut connection = Connection::open(&path).map_err(|e| place.fault("open the database", e))?;
-    configure(&connection).map_err(|e| place.fault("open the database", e))?;
+    let mut connection = Connection::open(&path).map_err(|e| place.fault("open the database", &e))?;
+    configure(&connection).map_err(|e| place.fault("open the database", &e))?;
     prepare(&mut connection, &place)?;
+    Ok(connection)
+}
+
+/// Opens another connection to a database that is there and up to date.
+pub(crate) fn reopen(place: &Place) -> rusqlite::Result<Connection> {
+    let connection = match place {
+        Place::Folder(folder) => Connection::open_with_flags(folder.join(DATABASE), EXISTING)?,
+        Place::Memory => Connection::open_in_memory()?,
+    };
+    configure(&connection)?;
     Ok(connection)
 }
 
@@ -94,7 +113,11 @@ pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "foreign_keys", true)
+    // What a savepoint may have to take back stays in memory.
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
 }
 
 /// Opens a file for writing; what it creates is its owner's alone.

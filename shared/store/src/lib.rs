@@ -4,20 +4,27 @@
 //! lies beside the database in its own file, so that a copy of the database alone gives none of them away.
 
 mod audit;
+mod backup;
 mod commit;
 mod folder;
 mod kept;
+mod outbox;
+mod prune;
 mod queue;
 mod row;
 mod schema;
 mod seal;
 mod sqlite;
+mod writer;
 
-#[cfg(test)]
-mod contract;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+#[cfg(any(test, feature = "contract"))]
+pub mod queue_contract;
 #[cfg(test)]
 mod tests;
 
 pub use audit::AuditReport;
+pub use backup::{BackedUp, backup};
 pub use queue::LocalQueue;
 pub use sqlite::SqliteStore;

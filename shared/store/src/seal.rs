@@ -11,6 +11,9 @@ use stanch_core::remediation::RemediationId;
 
 use crate::folder::{Place, private_file};
 
+/// The key's file in a data folder.
+pub(crate) const SEAL_KEY: &str = "seal.key";
+
 /// Length of a nonce, bytes.
 const NONCE: usize = 12;
 
@@ -33,7 +36,7 @@ pub(crate) enum Seal {
 impl Seal {
     /// The key of a data folder.
     pub(crate) fn in_folder(folder: &Path) -> Self {
-        Seal::File(folder.join("seal.key"))
+        Seal::File(folder.join(SEAL_KEY))
     }
 
     /// A fresh key that dies with the process.

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde_json::Value;
 use stanch_core::chain::ChainEntry;
 use stanch_core::cloud::{Cloud, ResourceUid};
@@ -14,18 +14,24 @@ use stanch_core::remediation::{REMEDIATION_FORMAT, Remediation, RemediationId, R
 use uuid::Uuid;
 
 use crate::audit::{self, AuditReport};
-use crate::commit;
+use crate::commit::{self, Prepared};
 use crate::folder::{self, Place};
 use crate::kept;
+use crate::outbox;
+use crate::prune::Part;
 use crate::row::{self, Listed};
 use crate::schema;
 use crate::seal::{Seal, Sealed};
+use crate::writer::{Stop, Writer};
 
-/// Keeps everything in `stanch.db` of a data folder. Operations are short and run on the caller; several processes may use
-/// one folder at once.
+/// Keeps everything in `stanch.db` of a data folder; several processes may use one folder at once. Writes that arrive together
+/// share one transaction (at most 64, gathered for at most 2 ms) and one fsync, on a thread of the store's own. Reads are short,
+/// run on the caller and never wait for a write; they see every write that has returned.
 pub struct SqliteStore {
-    connection: Mutex<Connection>,
-    seal: Seal,
+    reader: Mutex<Connection>,
+    /// Absent for a store in memory, which has one connection: there is no fsync to share.
+    writer: Option<Writer>,
+    seal: Arc<Seal>,
     place: Place,
 }
 
@@ -33,64 +39,78 @@ impl SqliteStore {
     /// Opens the store in `folder`, which is created (for its owner alone) when it is missing. Fails with `Unavailable` when
     /// the folder cannot be written or holds a database of a newer stanch.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let connection = folder::open(folder, schema::migrate)?;
-        Ok(SqliteStore { connection: Mutex::new(connection), seal: Seal::in_folder(folder), place: Place::Folder(folder.to_owned()) })
+        let reader = Mutex::new(folder::open(folder, schema::migrate)?);
+        let writer = Some(Writer::new(folder.to_owned()));
+        Ok(SqliteStore { reader, writer, seal: Arc::new(Seal::in_folder(folder)), place: Place::Folder(folder.to_owned()) })
     }
 
     /// A store that is gone with the process.
     pub fn in_memory() -> Result<Self, StoreError> {
-        let fault = |e| Place::Memory.fault("open a database", e);
-        let mut connection = Connection::open_in_memory().map_err(fault)?;
-        folder::configure(&connection).map_err(fault)?;
+        let mut connection = folder::reopen(&Place::Memory).map_err(|e| Place::Memory.fault("open a database", &e))?;
         schema::migrate(&mut connection, &Place::Memory)?;
-        Ok(SqliteStore { connection: Mutex::new(connection), seal: Seal::in_memory()?, place: Place::Memory })
+        Ok(SqliteStore { reader: Mutex::new(connection), writer: None, seal: Arc::new(Seal::in_memory()?), place: Place::Memory })
     }
 
     /// Checks every record against its hash chain, and that no record outlived its remediation. Faults are in the report; an
     /// error means that the store could not be read.
     pub fn verify_all(&self) -> Result<AuditReport, StoreError> {
-        audit::audit(&mut self.connection(), &self.place)
+        match self.place {
+            Place::Memory => audit::audit(&mut self.reader(), &self.place),
+            // Long, so it has a connection of its own: other reads go on.
+            Place::Folder(_) => {
+                let mut own = folder::reopen(&self.place).map_err(|e| self.place.fault("read the records", &e))?;
+                audit::audit(&mut own, &self.place)
+            }
+        }
     }
 
-    /// The connection. A panic elsewhere rolled its transaction back, so a poisoned lock guards nothing broken.
-    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The connection that reads. A panic elsewhere rolled its transaction back, so a poisoned lock guards nothing broken.
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs one short read.
     fn read<T>(&self, what: &str, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        run(&self.connection()).map_err(|e| self.place.fault(what, e))
+        run(&self.reader()).map_err(|e| self.place.fault(what, &e))
     }
 
-    /// Runs one write transaction, all or nothing. It takes the write lock first: nothing read in it can be outdated.
-    fn write<T>(&self, what: &str, run: impl FnOnce(&Transaction<'_>) -> Result<T, Stop>) -> Result<T, StoreError> {
-        let mut connection = self.connection();
+    /// Runs one write, all or nothing.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        run: impl FnOnce(&Connection) -> Result<T, Stop> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if let Some(writer) = &self.writer {
+            return writer.write(what, run).await;
+        }
+        let mut connection = self.reader();
         let all = || -> Result<T, Stop> {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = run(&transaction)?;
             transaction.commit()?;
             Ok(done)
         };
-        all().map_err(|stop| match stop {
-            Stop::Store(error) => error,
-            Stop::Sql(error) => self.place.fault(what, error),
-        })
+        all().map_err(|stop| stop.told(&self.place, what))
     }
 
-    fn write_commit(&self, mut commit: Commit) -> Result<u64, StoreError> {
-        commit.remediation.version = commit.expected_version + 1;
-        match self.write("write a remediation", |tx| commit::write(tx, &self.seal, &commit)) {
-            Ok(()) => Ok(commit.remediation.version),
+    async fn write_commit(&self, commit: Commit) -> Result<u64, StoreError> {
+        let id = commit.remediation.id;
+        let (prepared, seal) = (Prepared::new(commit)?, Arc::clone(&self.seal));
+        match self.write("write a remediation", move |c| prepared.write(c, &seal)).await {
             // A record that was tampered with takes no entry ever; to call that a conflict would mean to try for ever.
-            Err(conflict @ StoreError::Conflict { .. }) => Err(self.tampered(commit.remediation.id)?.unwrap_or(conflict)),
-            Err(other) => Err(other),
+            Err(conflict @ StoreError::Conflict { .. }) => Err(self.tampered(id)?.unwrap_or(conflict)),
+            other => other,
         }
     }
 
     fn tampered(&self, id: RemediationId) -> Result<Option<StoreError>, StoreError> {
-        let (body, head) = self.read("read a record", |c| Ok((commit::stored_body(c, id)?, commit::stored_head(c, id)?)))?;
+        let view = |c: &Connection| {
+            let view = c.unchecked_transaction()?;
+            Ok((commit::stored_body(&view, id)?, commit::stored_head(&view, id)?))
+        };
+        let (body, head) = self.read("read a record", view)?;
         let Some(body) = body else { return Ok(None) };
-        let said = row::remediation(id, &body)?.chain;
+        let said = row::end(id, &body)?;
         let reason = format!("it ends with entry {}, which is not the end the remediation names (entry {})", head.length, said.length);
         Ok((said != head).then(|| row::unreadable(format!("record of remediation {id}"), reason)))
     }
@@ -108,29 +128,30 @@ impl SqliteStore {
         serde_json::from_slice(&plain).map(Some).map_err(unreadable)
     }
 
-    fn read_outbox(&self, now: Millis, limit: usize) -> Result<Vec<(RemediationId, OutboxItem)>, StoreError> {
-        let sql = "SELECT remediation, id, message FROM outbox AS item WHERE sent = 0 AND due_at <= ?1
-            AND position = (SELECT min(position) FROM outbox WHERE sent = 0 AND remediation = item.remediation AND lane = item.lane)
-            ORDER BY position LIMIT ?2";
-        let rows: Vec<(String, String, String)> = self.read("read the outbox", |c| {
-            c.prepare_cached(sql)?.query_map(params![now, most(limit)], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect()
-        })?;
-        let item = |(remediation, item, message): (String, String, String)| {
-            let what = || format!("outbox item {item}");
-            let id = Uuid::parse_str(&item).map_err(|e| row::unreadable(what(), e))?;
-            let message = serde_json::from_str(&message).map_err(|e| row::unreadable(what(), e))?;
-            Ok((row::id(&remediation)?, OutboxItem { id, message }))
-        };
-        rows.into_iter().map(item).collect()
+    async fn remove_old(&self, before: Millis) -> Result<u64, StoreError> {
+        let mut gone = 0;
+        for (part, pieces) in Part::all() {
+            for _ in 0..pieces {
+                let piece = self.write("remove what is not needed any more", move |c| Ok(part.piece(c, before)?));
+                let (removed, more) = piece.await?;
+                gone += removed;
+                if !more {
+                    break;
+                }
+            }
+        }
+        Ok(gone)
     }
 }
 
 impl Store for SqliteStore {
     fn find<'a>(&'a self, key: &'a RemediationKey) -> BoxFuture<'a, Result<Option<RemediationId>, StoreError>> {
         Box::pin(async move {
-            let sql = "SELECT id FROM remediation WHERE key = ?1";
-            let found: Option<String> =
-                self.read("find a remediation", |c| c.prepare_cached(sql)?.query_row([key.as_str()], |r| r.get(0)).optional())?;
+            let sql = "SELECT id FROM remediation WHERE key_digest = ?1 AND key = ?2";
+            let found: Option<String> = self.read("find a remediation", |c| {
+                let digest = row::key_digest(key.as_str());
+                c.prepare_cached(sql)?.query_row(params![digest, key.as_str()], |r| r.get(0)).optional()
+            })?;
             found.map(|text| row::id(&text)).transpose()
         })
     }
@@ -145,19 +166,23 @@ impl Store for SqliteStore {
     /// The key of a remediation never changes: a commit with another one conflicts. A value sealed under a reference that is
     /// taken replaces it.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(async move { self.write_commit(commit) })
+        Box::pin(self.write_commit(commit))
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Summary>, StoreError>> {
         Box::pin(async move {
-            let sql = format!(
-                "SELECT {} FROM remediation WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR cloud = ?2) ORDER BY id DESC LIMIT ?3",
-                row::LISTED
-            );
+            // One statement for each shape, so that each can go by an index.
+            let wanted = match (&filter.state, filter.cloud) {
+                (None, None) => "?1 IS NULL AND ?2 IS NULL",
+                (Some(_), None) => "state = ?1 AND ?2 IS NULL",
+                (None, Some(_)) => "?1 IS NULL AND cloud = ?2",
+                (Some(_), Some(_)) => "state = ?1 AND +cloud = ?2",
+            };
+            let sql = format!("SELECT {} FROM remediation WHERE {wanted} ORDER BY id DESC LIMIT ?3", row::LISTED);
             let values = params![filter.state, filter.cloud.map(Cloud::as_str), filter.limit.map_or(i64::MAX, most)];
             let rows: Vec<Listed> =
                 self.read("list remediations", |c| c.prepare_cached(&sql)?.query_map(values, Listed::read)?.collect())?;
-            rows.into_iter().map(Listed::summary).collect()
+            rows.into_iter().filter_map(|row| row.summary().transpose()).collect()
         })
     }
 
@@ -176,7 +201,10 @@ impl Store for SqliteStore {
     }
 
     fn reserve<'a>(&'a self, caps: &'a [Cap]) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(async move { take_slots(&mut self.connection(), caps).map_err(|e| self.place.fault("reserve a cap slot", e)) })
+        Box::pin(async move {
+            let caps = caps.to_vec();
+            self.write("reserve a cap slot", move |c| Ok(kept::take_slots(c, &caps)?)).await
+        })
     }
 
     fn reserved<'a>(&'a self, cap: &'a Cap) -> BoxFuture<'a, Result<u32, StoreError>> {
@@ -205,7 +233,7 @@ impl Store for SqliteStore {
         Box::pin(async move {
             let sql = "INSERT OR REPLACE INTO setting (name, value) VALUES ('writes', ?1)";
             let value = if allowed { "on" } else { "off" };
-            self.write("turn the kill switch", |tx| Ok(tx.execute(sql, [value]).map(drop)?))
+            self.write("turn the kill switch", move |c| Ok(c.execute(sql, [value]).map(drop)?)).await
         })
     }
 
@@ -216,33 +244,31 @@ impl Store for SqliteStore {
     fn body<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
         Box::pin(async move {
             let sql = "SELECT text FROM body WHERE digest = ?1";
-            self.read("read a body", |c| c.prepare_cached(sql)?.query_row([digest], |r| r.get(0)).optional())
+            self.read("read a body", |c| c.prepare_cached(sql)?.query_row([row::digest(digest)], |r| r.get(0)).optional())
         })
     }
 
     fn outbox(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<(RemediationId, OutboxItem)>, StoreError>> {
-        Box::pin(async move { self.read_outbox(now, limit) })
+        Box::pin(async move {
+            let rows = self.read("read the outbox", |c| outbox::due(c, now, most(limit)))?;
+            rows.into_iter().map(outbox::item).collect()
+        })
     }
 
     fn sent(&self, item: Uuid) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move {
-            let sql = "UPDATE outbox SET sent = 1, last_error = NULL WHERE id = ?1";
-            self.write("mark a message as sent", |tx| Ok(tx.prepare_cached(sql)?.execute([item.to_string()]).map(drop)?))
-        })
+        Box::pin(self.write("mark a message as sent", move |c| Ok(outbox::sent(c, item)?)))
     }
 
     fn unsent<'a>(&'a self, item: Uuid, at: Millis, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            let sql = "UPDATE outbox SET due_at = ?2, tries = tries + 1, last_error = ?3 WHERE id = ?1 AND sent = 0";
-            self.write("put a message off", |tx| Ok(tx.prepare_cached(sql)?.execute(params![item.to_string(), at, reason]).map(drop)?))
-        })
+        let reason = reason.to_owned();
+        Box::pin(self.write("put a message off", move |c| Ok(outbox::put_off(c, item, at, &reason)?)))
     }
 
     fn hold(&self, hold: Hold) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let sql = "INSERT OR REPLACE INTO hold (fix, resource, body) VALUES (?1, ?2, ?3)";
             let body = row::json(|| format!("hold on `{}`", hold.fix), &hold)?;
-            self.write("place a hold", |tx| Ok(tx.execute(sql, params![hold.fix, hold.resource.as_str(), body]).map(drop)?))
+            self.write("place a hold", move |c| Ok(c.execute(sql, params![hold.fix, hold.resource.as_str(), body]).map(drop)?)).await
         })
     }
 
@@ -261,11 +287,12 @@ impl Store for SqliteStore {
     }
 
     fn set_value<'a>(&'a self, name: &'a str, expected: Option<&'a str>, new: Option<&'a str>) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(async move { self.write("set a value", |tx| Ok(kept::set_value(tx, name, expected, new)?)) })
+        let (name, expected, new) = (name.to_owned(), expected.map(str::to_owned), new.map(str::to_owned));
+        Box::pin(self.write("set a value", move |c| Ok(kept::set_value(c, &name, expected.as_deref(), new.as_deref())?)))
     }
 
     fn park(&self, parked: Parked) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move { self.write("park", |tx| Ok(kept::park(tx, &parked)?)) })
+        Box::pin(self.write("park", move |c| Ok(kept::park(c, &parked)?)))
     }
 
     fn parked(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Parked>, StoreError>> {
@@ -273,9 +300,8 @@ impl Store for SqliteStore {
     }
 
     fn unpark<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(
-            async move { self.write("take out of what is parked", |tx| Ok(tx.execute("DELETE FROM parked WHERE id = ?1", [id])? == 1)) },
-        )
+        let id = id.to_owned();
+        Box::pin(self.write("take out of what is parked", move |c| Ok(c.execute("DELETE FROM parked WHERE id = ?1", [id])? == 1)))
     }
 
     fn heads(&self, after: Option<RemediationId>, limit: usize) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
@@ -286,7 +312,7 @@ impl Store for SqliteStore {
     }
 
     fn prune(&self, before: Millis) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(async move { self.write("remove what is not needed any more", |tx| Ok(kept::prune(tx, before)?)) })
+        Box::pin(self.remove_old(before))
     }
 }
 
@@ -294,40 +320,6 @@ impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore").field("place", &self.place).finish_non_exhaustive()
     }
-}
-
-/// Why a transaction is not committed.
-pub(crate) enum Stop {
-    /// SQLite said no.
-    Sql(rusqlite::Error),
-    /// We did.
-    Store(StoreError),
-}
-
-impl From<rusqlite::Error> for Stop {
-    fn from(error: rusqlite::Error) -> Self {
-        Stop::Sql(error)
-    }
-}
-
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
-        Stop::Store(error)
-    }
-}
-
-fn take_slots(connection: &mut Connection, caps: &[Cap]) -> rusqlite::Result<bool> {
-    let sql = "INSERT INTO cap (name, window, taken) SELECT ?1, ?2, 1 WHERE ?3 > 0
-        ON CONFLICT (name, window) DO UPDATE SET taken = taken + 1 WHERE taken < ?3";
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for cap in caps {
-        if transaction.prepare_cached(sql)?.execute(params![cap.name, cap.window, cap.limit])? != 1 {
-            // Dropping the transaction takes back what the other caps gave.
-            return Ok(false);
-        }
-    }
-    transaction.commit()?;
-    Ok(true)
 }
 
 /// `LIMIT` takes a signed number.
