@@ -210,6 +210,7 @@ pub fn engine(
         store,
         queue,
         meter: Arc::new(NoMeter),
+        vault,
         notifier: Arc::new(SignedWebhook::new(channels(settings)?)),
         fixes: Arc::new(library(settings)?),
         clock: Arc::new(now),

@@ -4,6 +4,7 @@
 //! lies beside the database in its own file, so that a copy of the database alone gives none of them away.
 
 mod audit;
+mod checkpoints;
 mod commit;
 mod folder;
 mod kept;
@@ -12,12 +13,17 @@ mod row;
 mod schema;
 mod seal;
 mod sqlite;
+mod vault;
 
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod tests;
 
-pub use audit::AuditReport;
+pub use audit::{AuditReport, Fault, Proof};
+pub use checkpoints::Checkpoints;
 pub use queue::LocalQueue;
 pub use sqlite::SqliteStore;
+pub use vault::FileVault;

@@ -14,6 +14,7 @@ use stanch_core::remediation::{REMEDIATION_FORMAT, Remediation, RemediationId, R
 use uuid::Uuid;
 
 use crate::audit::{self, AuditReport};
+use crate::checkpoints::Checkpoints;
 use crate::commit;
 use crate::folder::{self, Place};
 use crate::kept;
@@ -37,6 +38,13 @@ impl SqliteStore {
         Ok(SqliteStore { connection: Mutex::new(connection), seal: Seal::in_folder(folder), place: Place::Folder(folder.to_owned()) })
     }
 
+    /// Opens the store in `folder` for reading alone: a copy on a medium that takes no writes as well as the folder of a running
+    /// server. What writes fails with `Unavailable`.
+    pub fn open_read_only(folder: &Path) -> Result<Self, StoreError> {
+        let connection = folder::open_read_only(folder, schema::refuse_newer)?;
+        Ok(SqliteStore { connection: Mutex::new(connection), seal: Seal::in_folder(folder), place: Place::Folder(folder.to_owned()) })
+    }
+
     /// A store that is gone with the process.
     pub fn in_memory() -> Result<Self, StoreError> {
         let fault = |e| Place::Memory.fault("open a database", e);
@@ -49,7 +57,12 @@ impl SqliteStore {
     /// Checks every record against its hash chain, and that no record outlived its remediation. Faults are in the report; an
     /// error means that the store could not be read.
     pub fn verify_all(&self) -> Result<AuditReport, StoreError> {
-        audit::audit(&mut self.connection(), &self.place)
+        audit::audit(&mut self.connection(), &self.place, None)
+    }
+
+    /// The same, and that every record goes on from where the checkpoints saw it end.
+    pub fn verify_against(&self, checkpoints: &Checkpoints) -> Result<AuditReport, StoreError> {
+        audit::audit(&mut self.connection(), &self.place, Some(checkpoints))
     }
 
     /// The connection. A panic elsewhere rolled its transaction back, so a poisoned lock guards nothing broken.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test program; clippy knows only its test functions")]
 
+mod checkpoints;
 mod containment;
 mod every_fix;
 mod gates;
