@@ -262,9 +262,9 @@ fn every_attack_on_the_store_is_found() {
             true,
         ),
         (
-            "an index hides a row",
+            "indexes are swapped, so that rows are not found",
             |s| {
-                s.execute_batch("PRAGMA writable_schema = on; UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_remediation_2') WHERE name = 'sqlite_autoindex_remediation_1'; PRAGMA schema_version = 99; PRAGMA writable_schema = off;").unwrap();
+                s.execute_batch("PRAGMA writable_schema = on; CREATE TEMP TABLE swap AS SELECT name, rootpage FROM sqlite_schema; UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM swap WHERE swap.name = replace(replace(replace(sqlite_schema.name, '_1', '_x'), '_2', '_1'), '_x', '_2')) WHERE name LIKE 'sqlite_autoindex_remediation%'; PRAGMA schema_version = 99; PRAGMA writable_schema = off;").unwrap();
             },
             "the database is damaged, or its tables were made anew",
             true,

@@ -129,7 +129,7 @@ pub(crate) fn audit(connection: &mut Connection, place: &Place, checkpoints: Opt
             Ordering::Equal if tree.root() == header.root && tree.entries() == header.entries => {}
             Ordering::Less if !complete => {}
             _ => {
-                report.fault(None, format!("checkpoint {number} does not have the root of the ends it lists: it is not what stanch wrote"))
+                report.fault(None, format!("checkpoint {number} does not have the root of the ends it lists: it is not what stanch wrote"));
             }
         }
     }

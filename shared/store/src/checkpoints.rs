@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use stanch_core::checkpoint::{self, Header, Leaf, Reader, Replay};
+use stanch_core::digest::hex;
 use stanch_core::port::StoreError;
 
 /// The longest line a checkpoint has, in bytes; a longer one is no checkpoint's.
@@ -151,7 +152,7 @@ fn scan(path: &Path) -> io::Result<Result<Found, String>> {
             return Ok(Err(why.to_string()));
         }
     }
-    let digest = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&hasher.finalize());
     Ok(header.map(|header| Found { path: path.to_owned(), digest, header }).ok_or_else(|| "it is empty".to_owned()))
 }
 
