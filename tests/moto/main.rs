@@ -85,6 +85,7 @@ fn engine_over(api: AwsApi, source: &SandboxSource) -> Engine {
         store: Arc::new(SqliteStore::in_memory().unwrap()),
         queue: Arc::new(LocalQueue::new(Arc::new(now)).0),
         meter: Arc::new(stanch_core::port::NoMeter),
+        vault: None,
         notifier: Arc::new(SignedWebhook::new(std::collections::BTreeMap::new())),
         fixes: Arc::new(library),
         clock: Arc::new(now),

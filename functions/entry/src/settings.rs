@@ -1,6 +1,6 @@
 //! Every setting, in one list: the reference in the documentation is made from it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "STANCH_CHANNELS",
         about: "YAML file with webhook channels: name, `url` and `secret_env` (the variable that holds the secret).",
+    },
+    Setting {
+        name: "STANCH_CHECKPOINTS",
+        about: "Folder for checkpoints of the records. Default: `checkpoints` in the data folder, where the identity that applies fixes could rewrite them: name one where it can only add files.",
     },
     Setting {
         name: "STANCH_LOG",
@@ -52,6 +56,8 @@ pub struct Settings {
     pub protected: Option<PathBuf>,
     /// `STANCH_CHANNELS`.
     pub channels: Option<PathBuf>,
+    /// `STANCH_CHECKPOINTS`.
+    pub checkpoints: Option<PathBuf>,
     /// `STANCH_LOG`.
     pub log: Option<String>,
     /// `STANCH_AZURE_CLIENT_ID`.
@@ -89,6 +95,7 @@ impl Settings {
             fixes: path("STANCH_FIXES"),
             protected: path("STANCH_PROTECTED"),
             channels: path("STANCH_CHANNELS"),
+            checkpoints: path("STANCH_CHECKPOINTS"),
             log: get("STANCH_LOG"),
             azure_client_id: get("STANCH_AZURE_CLIENT_ID"),
             managed_identity: get("IDENTITY_ENDPOINT").is_some(),
@@ -107,6 +114,11 @@ impl Settings {
     /// The data folder: as asked, else `stanch` below the user's data folder, else below the present one.
     pub fn data_folder(&self) -> PathBuf {
         self.data.clone().unwrap_or_else(|| self.user_data.clone().unwrap_or_default().join("stanch"))
+    }
+
+    /// The folder for checkpoints of what is kept in `data`.
+    pub fn checkpoint_folder(&self, data: &Path) -> PathBuf {
+        self.checkpoints.clone().unwrap_or_else(|| data.join("checkpoints"))
     }
 }
 

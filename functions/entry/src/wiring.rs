@@ -14,6 +14,7 @@ use stanch_engine::{Engine, Ports};
 use stanch_library::{DEFAULT_RULES, Library, LibraryError};
 use stanch_notify::{Channel, SignedWebhook};
 use stanch_sandbox::{Sandbox, SandboxSource};
+use stanch_store::FileVault;
 
 use crate::clouds::{Clouds, Sources};
 use crate::settings::{Settings, named};
@@ -210,6 +211,7 @@ pub fn engine(
         store,
         queue,
         meter: Arc::new(NoMeter),
+        vault: Some(Arc::new(FileVault::new(settings.checkpoint_folder(&settings.data_folder())))),
         notifier: Arc::new(SignedWebhook::new(channels(settings)?)),
         fixes: Arc::new(library(settings)?),
         clock: Arc::new(now),

@@ -2,7 +2,8 @@
 //!
 //! `hash = SHA-256(previous hash ‖ 0x00 ‖ sequence as decimal text ‖ 0x00 ‖ body)`, hex; the first entry follows the hash of
 //! the remediation's id. The head and the length stand in the remediation's own row, so that the version check of the store
-//! serialises appends. The chain finds edits; truncation and deletion show only against a checkpoint kept elsewhere.
+//! serialises appends. The chain finds edits by who does not know it; truncation, deletion and a tail written anew with valid
+//! hashes show only against a [checkpoint](crate::checkpoint) kept elsewhere.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -47,6 +48,12 @@ pub enum ChainError {
         /// Position that does.
         found: u64,
     },
+    /// Two entries have one position.
+    #[error("there are two entries {sequence}: the record is forked")]
+    Repeated {
+        /// The position.
+        sequence: u64,
+    },
     /// The chain ends elsewhere than the remediation says.
     #[error("the record ends with entry {found}, the remediation says {expected}")]
     Head {
@@ -54,6 +61,12 @@ pub enum ChainError {
         expected: u64,
         /// Length found.
         found: u64,
+    },
+    /// The chain is as long as the remediation says, and ends with another entry.
+    #[error("the last entry, {length}, is not the one the remediation names")]
+    End {
+        /// Its position.
+        length: u64,
     },
 }
 
@@ -66,21 +79,54 @@ pub fn append(id: RemediationId, head: &ChainHead, body: String) -> (ChainEntry,
 
 /// Checks that the entries follow one another and end at `head`.
 pub fn verify(id: RemediationId, head: &ChainHead, entries: &[ChainEntry]) -> Result<(), ChainError> {
-    let mut previous = String::new();
-    for (expected, entry) in (1u64..).zip(entries) {
+    let mut walk = ChainWalk::new(id);
+    entries.iter().try_for_each(|entry| walk.follow(entry))?;
+    walk.ends_at(head)
+}
+
+/// Follows a record entry by entry, so that one of any length is checked in the memory of one entry.
+#[derive(Clone, Debug)]
+pub struct ChainWalk {
+    id: RemediationId,
+    head: ChainHead,
+}
+
+impl ChainWalk {
+    /// Stands before the first entry.
+    pub fn new(id: RemediationId) -> Self {
+        ChainWalk { id, head: ChainHead::default() }
+    }
+
+    /// Takes the next entry; an error leaves the walk where it was.
+    pub fn follow(&mut self, entry: &ChainEntry) -> Result<(), ChainError> {
+        let expected = self.head.length + 1;
+        if entry.sequence == self.head.length && entry.sequence > 0 {
+            return Err(ChainError::Repeated { sequence: entry.sequence });
+        }
         if entry.sequence != expected {
             return Err(ChainError::Order { expected, found: entry.sequence });
         }
-        if link(id, &previous, expected, &entry.body) != entry.hash {
+        if link(self.id, &self.head.hash, expected, &entry.body) != entry.hash {
             return Err(ChainError::Broken { sequence: expected });
         }
-        previous.clone_from(&entry.hash);
+        self.head.length = expected;
+        self.head.hash.clone_from(&entry.hash);
+        Ok(())
     }
-    let found = entries.len() as u64;
-    if found != head.length || previous != head.hash {
-        return Err(ChainError::Head { expected: head.length, found });
+
+    /// Where it stands.
+    pub fn head(&self) -> &ChainHead {
+        &self.head
     }
-    Ok(())
+
+    /// Checks that the record ends here.
+    pub fn ends_at(&self, head: &ChainHead) -> Result<(), ChainError> {
+        match (head.length == self.head.length, head.hash == self.head.hash) {
+            (true, true) => Ok(()),
+            (true, false) => Err(ChainError::End { length: head.length }),
+            (false, _) => Err(ChainError::Head { expected: head.length, found: self.head.length }),
+        }
+    }
 }
 
 fn link(id: RemediationId, previous: &str, sequence: u64, body: &str) -> String {
@@ -125,6 +171,10 @@ mod tests {
         assert_eq!(verify(id, &head, &hole), Err(ChainError::Order { expected: 2, found: 3 }));
 
         assert_eq!(verify(id, &head, &entries[..2]), Err(ChainError::Head { expected: 3, found: 2 }));
+        let twice = [entries[0].clone(), entries[0].clone()];
+        assert_eq!(verify(id, &head, &twice), Err(ChainError::Repeated { sequence: 1 }));
+        let (_, rewritten, _) = chain(&["a", "b", "C"]);
+        assert_eq!(verify(id, &rewritten, &entries), Err(ChainError::End { length: 3 }));
         let other = RemediationId(uuid::Uuid::from_u128(8));
         assert_eq!(verify(other, &head, &entries), Err(ChainError::Broken { sequence: 1 }));
     }

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod chain;
+pub mod checkpoint;
 pub mod cloud;
 pub mod decide;
 pub mod diagnostic;

@@ -6,9 +6,8 @@ use serde_json::Value;
 use stanch_core::chain::{self, ChainEntry};
 use stanch_core::decide::Decision;
 use stanch_core::finding::Millis;
-use stanch_core::fix::Activity;
 use stanch_core::ocsf::{ActivityCall, ActivityKind, ActivityStatus, RemediationActivity};
-use stanch_core::plan::{Plan, PlanKind};
+use stanch_core::plan::Plan;
 use stanch_core::port::{Commit, NUDGE_FORMAT, Notice, Nudge, OutboxItem, OutboxMessage, WriteBack};
 use stanch_core::remediation::{REMEDIATION_FORMAT, Remediation, RemediationId};
 use stanch_core::rule::Step;
@@ -84,7 +83,7 @@ impl Case {
         let now = engine.now();
         let r = &self.remediation;
         let activity = RemediationActivity {
-            kind: plan.map_or(ActivityKind::Harden, activity_kind),
+            kind: plan.map_or(ActivityKind::Harden, ActivityKind::of),
             status: entry.status,
             status_detail: Some(entry.detail.to_owned()),
             command_uid: (engine.ports.new_id)().to_string(),
@@ -269,14 +268,5 @@ pub(crate) fn describe(error: &EngineError) -> String {
     match error.hint() {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
-    }
-}
-
-fn activity_kind(plan: &Plan) -> ActivityKind {
-    match (&plan.kind, plan.activity) {
-        (PlanKind::Undo(_), _) | (_, Activity::Restore) => ActivityKind::Restore,
-        (_, Activity::Harden) => ActivityKind::Harden,
-        (_, Activity::Isolate) => ActivityKind::Isolate,
-        (_, Activity::Evict) => ActivityKind::Evict,
     }
 }

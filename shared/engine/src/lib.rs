@@ -7,6 +7,7 @@ mod apply;
 mod ask;
 mod call;
 mod case;
+pub mod checkpoint;
 mod command;
 mod error;
 mod ingest;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 use stanch_core::finding::Millis;
 use stanch_core::guard::Protected;
-use stanch_core::port::{CloudApi, FindingSource, Fixes, Meter, Notifier, Store, WorkQueue};
+use stanch_core::port::{CloudApi, FindingSource, Fixes, Meter, Notifier, Store, Vault, WorkQueue};
 use stanch_core::rule::RuleSet;
 
 pub use case::Next;
@@ -42,6 +43,8 @@ pub struct Ports {
     pub store: Arc<dyn Store>,
     /// Wakes the worker.
     pub queue: Arc<dyn WorkQueue>,
+    /// Keeps checkpoints; without one none are made.
+    pub vault: Option<Arc<dyn Vault>>,
     /// Sends notices.
     pub notifier: Arc<dyn Notifier>,
     /// Counts what happens.

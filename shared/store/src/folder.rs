@@ -108,6 +108,33 @@ pub(crate) fn reopen(place: &Place) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Opens the database of a folder for reading alone; nothing is created but what SQLite shares with other readers.
+pub(crate) fn open_read_only(
+    folder: &Path,
+    check: impl Fn(&mut Connection, &Place) -> Result<(), StoreError>,
+) -> Result<Connection, StoreError> {
+    let place = Place::Folder(folder.to_owned());
+    let path = folder.join("stanch.db");
+    let open = |more: &str| -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(uri(&path, more), flags).map_err(|e| place.fault("open the database", &e))?;
+        connection.busy_timeout(BUSY).map_err(|e| place.fault("open the database", &e))?;
+        check(&mut connection, &place)?;
+        Ok(connection)
+    };
+    // Where nothing can be created beside the database there is no room for a reader's lock, and no writer to be locked out. What
+    // was not yet moved out of the write-ahead log would be missed then, so that must be empty.
+    let waiting = fs::metadata(folder.join("stanch.db-wal")).is_ok_and(|log| log.len() > 0);
+    open("mode=ro").or_else(|error| if waiting || !path.exists() { Err(error) } else { open("immutable=1") })
+}
+
+/// A path as SQLite's URI takes it (<https://sqlite.org/uri.html>).
+fn uri(path: &Path, more: &str) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let path = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("file:{path}?{more}")
+}
+
 /// Sets what every connection needs.
 pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
@@ -127,7 +154,8 @@ pub(crate) fn private_file(options: &mut OpenOptions, path: &Path) -> io::Result
     options.write(true).open(path)
 }
 
-fn private_folder(folder: &Path) -> io::Result<()> {
+/// Creates a folder for its owner alone where there is none.
+pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
     if fs::metadata(folder).is_ok_and(|m| m.is_dir()) {
         return Ok(());
     }

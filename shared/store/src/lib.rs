@@ -5,6 +5,7 @@
 
 mod audit;
 mod backup;
+mod checkpoints;
 mod commit;
 mod folder;
 mod kept;
@@ -15,8 +16,11 @@ mod row;
 mod schema;
 mod seal;
 mod sqlite;
+mod vault;
 mod writer;
 
+#[cfg(test)]
+mod attacks;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 #[cfg(any(test, feature = "contract"))]
@@ -24,7 +28,9 @@ pub mod queue_contract;
 #[cfg(test)]
 mod tests;
 
-pub use audit::AuditReport;
+pub use audit::{AuditReport, Fault, Proof};
 pub use backup::{BackedUp, backup};
+pub use checkpoints::Checkpoints;
 pub use queue::LocalQueue;
 pub use sqlite::SqliteStore;
+pub use vault::FileVault;

@@ -25,13 +25,18 @@ pub(crate) fn remediation(id: RemediationId, body: &str) -> Result<Remediation, 
     Ok(read)
 }
 
-/// Where a row says that its record ends. It is read from rows of newer formats too: what makes a record does not change.
-pub(crate) fn end(id: RemediationId, body: &str) -> Result<ChainHead, StoreError> {
-    #[derive(serde::Deserialize)]
-    struct End {
-        chain: ChainHead,
-    }
-    serde_json::from_str(body).map(|end: End| end.chain).map_err(|e| unreadable(format!("remediation {id}"), e))
+/// What an audit needs of a row.
+#[derive(serde::Deserialize)]
+pub(crate) struct Standing {
+    pub(crate) id: RemediationId,
+    pub(crate) key: String,
+    pub(crate) chain: ChainHead,
+}
+
+/// Whose row it is and where it says that its record ends. It is read from rows of newer formats too: what makes a record does
+/// not change.
+pub(crate) fn standing(id: RemediationId, body: &str) -> Result<Standing, StoreError> {
+    serde_json::from_str(body).map_err(|e| unreadable(format!("remediation {id}"), e))
 }
 
 /// A SHA-256 in hex as its bytes; any other text as it is.

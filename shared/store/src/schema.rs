@@ -193,12 +193,18 @@ pub(crate) fn migrate(connection: &mut Connection, place: &Place) -> Result<(), 
     for (number, migration) in (1_i64..).zip(MIGRATIONS) {
         step(connection, number, *migration).map_err(|e| place.fault("prepare the database", &e))?;
     }
+    refuse_newer(connection, place)?;
+    references(connection, true)
+}
+
+/// Refuses the database of a newer program.
+pub(crate) fn refuse_newer(connection: &mut Connection, place: &Place) -> Result<(), StoreError> {
     let (found, known) = (format(connection).map_err(|e| place.fault("read the database's format", &e))?, MIGRATIONS.len() as i64);
     if found > known {
         let reason = format!("the database in {place} has format {found}, this program knows formats up to {known}; use a newer stanch");
         return Err(StoreError::Unavailable { reason });
     }
-    references(connection, true)
+    Ok(())
 }
 
 fn step(connection: &mut Connection, number: i64, migration: Migration) -> rusqlite::Result<()> {

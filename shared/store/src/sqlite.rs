@@ -14,6 +14,7 @@ use stanch_core::remediation::{REMEDIATION_FORMAT, Remediation, RemediationId, R
 use uuid::Uuid;
 
 use crate::audit::{self, AuditReport};
+use crate::checkpoints::Checkpoints;
 use crate::commit::{self, Prepared};
 use crate::folder::{self, Place};
 use crate::kept;
@@ -44,6 +45,13 @@ impl SqliteStore {
         Ok(SqliteStore { reader, writer, seal: Arc::new(Seal::in_folder(folder)), place: Place::Folder(folder.to_owned()) })
     }
 
+    /// Opens the store in `folder` for reading alone: a copy on a medium that takes no writes as well as the folder of a running
+    /// server. What writes fails with `Unavailable`.
+    pub fn open_read_only(folder: &Path) -> Result<Self, StoreError> {
+        let connection = folder::open_read_only(folder, schema::refuse_newer)?;
+        Ok(SqliteStore { reader: Mutex::new(connection), writer: None, seal: Arc::new(Seal::in_folder(folder)), place: Place::Folder(folder.to_owned()) })
+    }
+
     /// A store that is gone with the process.
     pub fn in_memory() -> Result<Self, StoreError> {
         let mut connection = folder::reopen(&Place::Memory).map_err(|e| Place::Memory.fault("open a database", &e))?;
@@ -54,13 +62,22 @@ impl SqliteStore {
     /// Checks every record against its hash chain, and that no record outlived its remediation. Faults are in the report; an
     /// error means that the store could not be read.
     pub fn verify_all(&self) -> Result<AuditReport, StoreError> {
-        match self.place {
-            Place::Memory => audit::audit(&mut self.reader(), &self.place),
+        self.audit(None)
+    }
+
+    /// The same, and that every record goes on from where the checkpoints saw it end.
+    pub fn verify_against(&self, checkpoints: &Checkpoints) -> Result<AuditReport, StoreError> {
+        self.audit(Some(checkpoints))
+    }
+
+    fn audit(&self, checkpoints: Option<&Checkpoints>) -> Result<AuditReport, StoreError> {
+        match (&self.place, &self.writer) {
             // Long, so it has a connection of its own: other reads go on.
-            Place::Folder(_) => {
+            (Place::Folder(_), Some(_)) => {
                 let mut own = folder::reopen(&self.place).map_err(|e| self.place.fault("read the records", &e))?;
-                audit::audit(&mut own, &self.place)
+                audit::audit(&mut own, &self.place, checkpoints)
             }
+            _ => audit::audit(&mut self.reader(), &self.place, checkpoints),
         }
     }
 
@@ -110,7 +127,7 @@ impl SqliteStore {
         };
         let (body, head) = self.read("read a record", view)?;
         let Some(body) = body else { return Ok(None) };
-        let said = row::end(id, &body)?;
+        let said = row::standing(id, &body)?.chain;
         let reason = format!("it ends with entry {}, which is not the end the remediation names (entry {})", head.length, said.length);
         Ok((said != head).then(|| row::unreadable(format!("record of remediation {id}"), reason)))
     }

@@ -64,9 +64,15 @@ impl Context {
     /// Opens a store that is there; without one an empty one that is kept nowhere. A folder that is not there is an error when
     /// it was named.
     pub(crate) fn kept_store(&self, data: &Path) -> Result<Arc<SqliteStore>, Failure> {
-        if data.join(DATABASE).exists() {
-            return Self::store(data);
-        }
+        if data.join(DATABASE).exists() { Self::store(data) } else { self.empty_store(data) }
+    }
+
+    /// The same for what only reads: also a copy of the folder that takes no writes.
+    pub(crate) fn read_store(&self, data: &Path) -> Result<Arc<SqliteStore>, Failure> {
+        if data.join(DATABASE).exists() { Ok(Arc::new(SqliteStore::open_read_only(data)?)) } else { self.empty_store(data) }
+    }
+
+    fn empty_store(&self, data: &Path) -> Result<Arc<SqliteStore>, Failure> {
         if self.settings.data.is_some() && !data.is_dir() {
             let hint = "`--data DIR` (or STANCH_DATA) names the folder; `stanch apply` and `stanch up` create it";
             return Err(Failure::new(Code::Input, format!("there is no data folder `{}`", data.display())).hint(hint));

@@ -8,11 +8,13 @@ mod apply;
 mod audit;
 mod context;
 mod drive;
+mod export;
 mod failure;
 mod fixes;
 mod input;
 mod normalize;
 mod output;
+mod parked;
 mod plan;
 mod remediations;
 mod rules;
@@ -123,9 +125,18 @@ enum Command {
     /// Check rules
     #[command(subcommand, after_help = "Examples:\n  stanch rules check rules/")]
     Rules(rules::Rules),
-    /// Check the records
-    #[command(subcommand, after_help = "Examples:\n  stanch audit verify --data /var/lib/stanch")]
+    /// The records: verify, export, checkpoint
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  stanch audit verify --checkpoint /mnt/worm/checkpoint-00000042.jsonl\n  stanch audit export --since 2026-01-01 > audit.jsonl\n  stanch audit checkpoint"
+    )]
     Audit(audit::Audit),
+    /// What could not be taken in and was put aside: list, show, retry, drop
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  stanch parked list\n  stanch parked retry 3f1c0a9be27d\n  stanch parked drop 3f1c0a9be27d --why 'a test message'"
+    )]
+    Parked(parked::ParkedCommand),
     /// The kill switch: whether anything may be written to a cloud
     #[command(subcommand, after_help = "Examples:\n  stanch writes off\n  stanch writes status --json")]
     Writes(audit::Writes),
@@ -237,7 +248,10 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Remediations(command) => remediations::run(context, &command).await,
         Command::Fixes(command) => fixes::run(context, &command),
         Command::Rules(command) => rules::run(context, &command),
-        Command::Audit(audit::Audit::Verify) => audit::verify(context),
+        Command::Audit(audit::Audit::Verify(arguments)) => audit::verify(context, &arguments),
+        Command::Audit(audit::Audit::Export(arguments)) => export::run(context, &arguments).await,
+        Command::Audit(audit::Audit::Checkpoint) => audit::checkpoint(context).await,
+        Command::Parked(command) => parked::run(context, &command).await,
         Command::Writes(command) => audit::writes(context, command).await,
         Command::Up(arguments) => up::run(context, arguments).await,
         Command::Completions { shell } => completions(shell),

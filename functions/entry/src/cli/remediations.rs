@@ -12,7 +12,7 @@ use super::show::Page;
 use super::show_case::list as listing;
 
 /// Every state, by the name `--state` takes.
-const STATES: [&str; 16] = [
+pub(crate) const STATES: [&str; 16] = [
     "open",
     "planned",
     "awaiting-approval",

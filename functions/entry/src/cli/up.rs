@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::context::Context;
 use super::failure::Failure;
 use crate::server::{self, UpOptions};
+use crate::settings::Settings;
 
 /// Arguments of `up`.
 #[derive(Debug, clap::Args)]
@@ -37,6 +38,7 @@ pub(crate) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     // The demo has rules of its own; only ones named for it replace them.
     let kept = context.settings.rules.clone().filter(|_| !arguments.demo);
     let rules = arguments.rules.into_folder().or(kept);
-    let options = UpOptions { demo: arguments.demo, listen: arguments.listen, data, rules, settings: context.settings.clone() };
+    let settings = Settings { data: Some(data.clone()), ..context.settings.clone() };
+    let options = UpOptions { demo: arguments.demo, listen: arguments.listen, data, rules, settings };
     Ok(server::up(options).await?)
 }

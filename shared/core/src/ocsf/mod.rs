@@ -1,6 +1,7 @@
 //! Our own form: OCSF 1.8.0 events, read from any producer and written for SIEMs and records.
 
 mod activity;
+mod export;
 mod payload;
 mod read;
 mod write;
@@ -9,6 +10,7 @@ mod write;
 mod tests;
 
 pub use activity::{ActivityCall, ActivityKind, ActivityStatus, RemediationActivity};
+pub use export::{exported_case, exported_entry};
 pub use read::{finding_from, normalize, recognize};
 pub use write::{Ocsf, to_line};
 

@@ -7,11 +7,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::chain::{self, ChainEntry, ChainHead};
 use crate::cloud::Resource;
 use crate::finding::{
     Activity, Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Guidance, Product, Risk, Severity, Source, Vulnerability,
 };
 use crate::normalize::{Fields, NormalizeError, events};
+use crate::remediation::{Remediation, RemediationId};
+use crate::state::State;
 
 const COMPLIANCE: &str = include_str!("fixtures/compliance.json");
 const DETECTION: &str = include_str!("fixtures/detection.json");
@@ -361,6 +364,70 @@ fn an_activity_says_what_was_done_to_what_and_by_whom() {
     }
 }
 
+/// An entry of a record.
+fn recorded() -> (RemediationId, ChainEntry) {
+    let id = RemediationId(uuid::Uuid::from_u128(7));
+    (id, chain::append(id, &ChainHead::default(), serde_json::to_string(&activity()).unwrap()).0)
+}
+
+/// A case that was fixed with one change.
+fn exported() -> Remediation {
+    let request = json!({"cloud": "aws", "account": "111122223333", "region": "eu-west-1", "service": "s3",
+        "operation": "PutPublicAccessBlock", "input": {"Bucket": "shop-logs"}});
+    let sets = json!([{"path": "block.BlockPublicAcls", "before": false, "after": true}]);
+    serde_json::from_value(json!({
+        "format": 2, "id": uuid::Uuid::from_u128(7), "version": 6, "key": "compliance|111122223333|arn:aws:s3:::shop-logs|s3",
+        "state": {"name": "resolved", "how": "fixed"}, "note": "proven by a fresh read",
+        "finding": {"source": "security-hub", "class": "compliance", "uid": "f-1", "title": "Bucket is public", "severity": "HIGH",
+            "cloud": "aws", "product": {"name": "Security Hub", "vendor": "AWS"}, "source_ref": {"id": "f-1"}},
+        "resource": {"cloud": "aws", "uid": "arn:aws:s3:::shop-logs", "account": {"uid": "111122223333"}}, "reporters": [],
+        "fix": {
+            "hash": "ab12", "planned_at": RECEIVED,
+            "plan": {"format": 1, "kind": "fix", "fix": "aws-s3-block-public-access", "title": "Block public access", "fix_digest": "cd34",
+                "activity": "harden", "undo": "exact", "disruption": "may-break-clients", "cloud": "aws", "account": "111122223333",
+                "resource": "arn:aws:s3:::shop-logs",
+                "observed": {"block": {"BlockPublicAcls": false}, "key": {"$sealed": "key.value", "sha256": "00"}},
+                "changes": [{"title": "Block", "request": request, "repeat": "safe", "sets": sets}]},
+            "approval": {"plan_hash": "ab12", "by": "cli:ada", "at": RECEIVED, "how": "by-person"},
+            "attempts": [{"change": 0, "number": 1, "intended_at": RECEIVED, "lease_until": RECEIVED + 35_000,
+                "result": {"at": RECEIVED + 200, "outcome": "applied", "status": 200, "request_id": "R1"}}],
+            "left": {"values": {"block": {"BlockPublicAcls": true}, "other": 1}, "at": RECEIVED + 900},
+        },
+        "chain": {"length": 5, "hash": "ef56"},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn an_export_holds_what_an_auditor_asks_for() {
+    let (id, entry) = recorded();
+    let v = exported_entry(id, &entry);
+    assert_eq!(v["raw_data"], entry.body, "the text that was hashed, byte for byte");
+    assert_eq!(v["unmapped"]["stanch"], json!({"kind": "entry", "remediation": id, "sequence": 1, "hash": entry.hash}));
+    assert_eq!((&v["unmapped"]["actor"], &v["status"]), (&json!("user:ada"), &json!("Success")), "what was there stays");
+    let foreign = ChainEntry { body: "no json".into(), ..entry };
+    assert_eq!(exported_entry(id, &foreign)["raw_data"], "no json");
+
+    let v = exported_case(&exported(), RECEIVED + 1_000).unwrap();
+    let stanch = &v["unmapped"]["stanch"];
+    assert_eq!((&stanch["kind"], &stanch["chain"]), (&json!("case"), &json!({"length": 5, "hash": "ef56"})));
+    assert_eq!(stanch["approvals"], json!([{"plan_hash": "ab12", "by": "cli:ada", "at": RECEIVED, "how": "by-person"}]));
+    assert_eq!(stanch["fix"]["plan"]["changes"][0]["sets"][0], json!({"path": "block.BlockPublicAcls", "before": false, "after": true}));
+    assert_eq!(stanch["fix"]["plan"]["observed"]["key"], json!({"$sealed": "key.value", "sha256": "00"}), "sealed values stay digests");
+    assert_eq!(
+        (&v["unmapped"]["before"]["block"], &v["unmapped"]["after"]),
+        (&json!({"BlockPublicAcls": false}), &json!({"block": {"BlockPublicAcls": true}}))
+    );
+    assert_eq!((&v["api"]["request"]["uid"], &v["api"]["response"]["code"]), (&json!("R1"), &json!(200)));
+    assert_eq!(
+        (&v["status"], &v["unmapped"]["actor"], &v["unmapped"]["plan_hash"]),
+        (&json!("Success"), &json!("cli:ada"), &json!("ab12"))
+    );
+    for (state, status) in [(State::Stuck, "Error"), (State::Failed, "Failure"), (State::Open, "open"), (State::Planned, "planned")] {
+        assert_eq!(exported_case(&Remediation { state, ..exported() }, RECEIVED).unwrap()["status"], status);
+    }
+}
+
 /// A folder named by an environment variable. None, with a line that says so, when it is unset; a failure in CI.
 fn folder(variable: &str) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "tests alone read these folders")]
@@ -418,6 +485,11 @@ fn everything_written_is_valid_ocsf() {
     use ActivityStatus as S;
     for status in [S::Success, S::Failure, S::DoesNotExist, S::Partial, S::Unsupported, S::Error, S::Other] {
         check(written(&RemediationActivity { status, ..activity() }));
+    }
+    let (id, entry) = recorded();
+    check(exported_entry(id, &entry));
+    for case in [exported(), Remediation { fix: None, ..exported() }, Remediation { state: State::Open, ..exported() }] {
+        check(exported_case(&case, RECEIVED).unwrap());
     }
     println!("{checked} events are valid OCSF {VERSION}");
     let mut wrong = written(&Ocsf::new(&full(FindingClass::Compliance), RECEIVED));

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test program; clippy knows only its test functions")]
 
 mod between;
+mod checkpoints;
 mod containment;
 mod every_fix;
 mod gates;

@@ -1,14 +1,17 @@
 //! An engine over the sandbox, an in-memory store and a clock that the test turns.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use stanch_core::api::{ApiCall, ApiRequest, ApiResponse, Method};
 use stanch_core::cloud::{Account, Cloud, Resource};
 use stanch_core::finding::{Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Millis, Product, Severity, Source};
-use stanch_core::port::{ApiError, BoxFuture, CloudApi, NoMeter, Notice, Notifier, NotifyError, Nudge, Received, StoreError, WorkQueue};
+use stanch_core::port::{
+    ApiError, BoxFuture, CloudApi, NoMeter, Notice, Notifier, NotifyError, Nudge, Received, StoreError, Vault, WorkQueue,
+};
 use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_core::rule::RuleSet;
 use stanch_engine::{Engine, Intake, Next, Ports};
@@ -79,10 +82,30 @@ impl Notifier for Quiet {
     }
 }
 
+/// A vault that is gone with the test.
+#[derive(Default)]
+pub(crate) struct Shelf(Mutex<BTreeMap<String, String>>);
+
+impl Vault for Shelf {
+    fn put<'a>(&'a self, name: &'a str, body: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let mut files = self.0.lock().expect("a lock");
+        let free = !files.contains_key(name);
+        files.entry(name.to_owned()).or_insert_with(|| body.to_owned());
+        Box::pin(std::future::ready(Ok(free)))
+    }
+    fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.0.lock().expect("a lock").get(name).cloned())))
+    }
+    fn names(&self) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.0.lock().expect("a lock").keys().cloned().collect())))
+    }
+}
+
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) source: SandboxSource,
     pub(crate) store: Arc<SqliteStore>,
+    pub(crate) vault: Arc<Shelf>,
     pub(crate) engine: Engine,
 }
 
@@ -135,12 +158,14 @@ impl World {
     pub(crate) fn with_queue(sandbox: Sandbox, clouds: Arc<dyn CloudApi>, queue: Arc<dyn WorkQueue>, rules: &str) -> Self {
         let source = SandboxSource::new(now);
         let store = Arc::new(SqliteStore::in_memory().expect("a store"));
+        let vault = Arc::new(Shelf::default());
         let ids = AtomicU64::new(1);
         let ports = Ports {
             clouds,
             sources: Arc::new(source.clone()),
             store: store.clone(),
             queue,
+            vault: Some(vault.clone()),
             notifier: Arc::new(Quiet),
             meter: Arc::new(NoMeter),
             fixes: library(),
@@ -149,7 +174,7 @@ impl World {
         };
         let rules = RuleSet::load([("test.yaml", rules)]).unwrap_or_else(|e| panic!("{e:?}"));
         let engine = Engine::new(ports, Arc::new(rules), Arc::new(stanch_library::protected().expect("protected targets")));
-        World { sandbox, source, store, engine }
+        World { sandbox, source, store, vault, engine }
     }
 
     /// Takes a finding in and runs everything to rest.
