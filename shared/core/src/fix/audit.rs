@@ -137,8 +137,9 @@ impl Fix {
     }
 
     fn calls(&self) -> impl Iterator<Item = &CallSpec> {
+        let finds = self.changes.iter().filter_map(|c| c.find.as_ref().map(|f| &f.call));
         let undos = self.changes.iter().flat_map(|c| c.undo.iter().map(|u| &u.call));
-        self.observe.iter().map(|o| &o.call).chain(self.changes.iter().map(|c| &c.call)).chain(undos)
+        self.observe.iter().map(|o| &o.call).chain(self.changes.iter().map(|c| &c.call)).chain(finds).chain(undos)
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{Fix, Template};
-use crate::api::{ApiCall, ApiRequest, ApiResponse, HttpCall, Method};
+use crate::api::{ApiCall, ApiFault, ApiRequest, ApiResponse, HttpCall, Method};
 use crate::cloud::Cloud;
 use crate::expr::{Expr, ExprError, Scope};
-use crate::plan::{Late, PlanError, SEALED, Snapshot};
+use crate::plan::{Late, LateSource, PlanError, SEALED, Snapshot};
 use crate::target::Target;
 
 /// A compiled call.
@@ -19,6 +19,26 @@ pub(crate) enum CallSpec {
 }
 
 impl CallSpec {
+    /// What stays open until the call is sent.
+    pub(crate) fn late(&self) -> Vec<&LateSource> {
+        let mut late = Vec::new();
+        match self {
+            CallSpec::Operation { input, .. } => input.late(&mut late),
+            CallSpec::Http { query, headers, body, .. } => {
+                [Some(query), Some(headers), body.as_ref()].into_iter().flatten().for_each(|part| part.late(&mut late));
+            }
+        }
+        late
+    }
+
+    /// Whether the vendor's name of the call says that it changes nothing.
+    pub(crate) fn is_read(&self) -> bool {
+        match self {
+            CallSpec::Operation { operation, .. } => ["Describe", "Get", "Head", "List"].iter().any(|verb| operation.starts_with(verb)),
+            CallSpec::Http { method, .. } => matches!(method, Method::Get | Method::Head),
+        }
+    }
+
     /// Evaluates the call on a target.
     pub(crate) fn eval(&self, target: &Target, scope: &Scope<'_>) -> Result<(ApiRequest, Vec<Late>), ExprError> {
         let mut late = Vec::new();
@@ -76,6 +96,16 @@ pub enum Observed {
 /// Codes of a missing page: a list that goes on is not a list we can reason about.
 const MORE: &[&str] = &["NextToken", "nextToken", "nextLink", "nextPageToken", "NextMarker"];
 
+/// The member of an answer that says the list goes on.
+pub(crate) fn more_pages(body: &Value) -> Option<&'static str> {
+    MORE.iter().copied().find(|member| body.get(member).and_then(Value::as_str).is_some_and(|text| !text.is_empty()))
+}
+
+/// Whether a fault is one of these codes, or has one of these statuses.
+pub(crate) fn is_listed(codes: &[String], fault: &ApiFault, status: u16) -> bool {
+    codes.iter().any(|code| *code == fault.code || code.parse() == Ok(status))
+}
+
 impl Fix {
     /// How many reads it makes.
     pub fn reads(&self) -> usize {
@@ -96,7 +126,7 @@ impl Fix {
         let step = self.observe.get(index).ok_or(PlanError::NoSuchRead)?;
         let name = || format!("observe `{}`", step.name);
         if let Some(fault) = &response.fault {
-            let listed = |codes: &[String]| codes.iter().any(|c| *c == fault.code || c.parse() == Ok(response.status));
+            let listed = |codes: &[String]| is_listed(codes, fault, response.status);
             if listed(&step.absent) {
                 snapshot.values.insert(step.name.clone(), Value::Null);
                 return Ok(Observed::Taken);
@@ -112,8 +142,8 @@ impl Fix {
                 message: fault.message.clone(),
             });
         }
-        if let Some(more) = MORE.iter().find(|m| response.body.get(**m).is_some_and(|v| v.as_str().is_some_and(|s| !s.is_empty()))) {
-            return Err(PlanError::MorePages { fix: self.name.clone(), read: step.name.clone(), member: (*more).to_owned() });
+        if let Some(more) = more_pages(&response.body) {
+            return Err(PlanError::MorePages { fix: self.name.clone(), read: step.name.clone(), member: more.to_owned() });
         }
         if holds_marker(&response.body) {
             return Err(PlanError::Reserved { fix: self.name.clone(), read: step.name.clone() });

@@ -1,17 +1,20 @@
 //! From YAML to a checked fix. Every mistake has its place.
 
+mod change;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::node::{Node, NodeKind, Place};
-use super::{Activity, CallSpec, ChangeSpec, Disruption, Evidence, Fix, Observe, Param, Repeat, Template, UndoClass, UndoSpec};
+use super::{Activity, CallSpec, Disruption, Evidence, Fix, Observe, Param, Template, UndoClass};
 use crate::api::Method;
 use crate::cloud::Cloud;
 use crate::diagnostic::Diagnostic;
 use crate::digest::sha256_hex;
 use crate::expr::{Dialect, Expr};
+use change::RawChange;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,53 +80,6 @@ struct RawObserve {
     volatile: bool,
     #[serde(default)]
     sensitive: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawChange {
-    title: Place<String>,
-    call: Place<String>,
-    #[serde(default)]
-    input: Option<Node>,
-    #[serde(default)]
-    query: Option<Node>,
-    #[serde(default)]
-    headers: Option<Node>,
-    #[serde(default)]
-    body: Option<Node>,
-    #[serde(default)]
-    when: Option<Place<String>>,
-    #[serde(default)]
-    for_each: Option<Place<String>>,
-    repeat: Repeat,
-    sets: Place<Node>,
-    #[serde(default)]
-    gives: BTreeMap<String, Place<String>>,
-    #[serde(default)]
-    ok: Vec<Code>,
-    #[serde(default)]
-    undo: Vec<Place<RawUndo>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawUndo {
-    #[serde(default)]
-    when: Option<Place<String>>,
-    call: Place<String>,
-    #[serde(default)]
-    input: Option<Node>,
-    #[serde(default)]
-    query: Option<Node>,
-    #[serde(default)]
-    headers: Option<Node>,
-    #[serde(default)]
-    body: Option<Node>,
-    #[serde(default)]
-    repeat: Option<Repeat>,
-    #[serde(default)]
-    ok: Vec<Code>,
 }
 
 #[derive(Deserialize)]
@@ -230,7 +186,7 @@ impl Load<'_> {
             self.mistake(raw.change.line, raw.change.column, "`change` is empty", "a fix without a change fixes nothing");
         }
         let impossible = matches!(undo, Some(UndoClass::Impossible(_)));
-        let changes = raw.change.value.into_iter().map(|c| self.change(cloud, c, &roots, impossible)).collect::<Option<Vec<_>>>();
+        let changes = self.changes(cloud, raw.change.value, &roots, impossible);
         Some(Fix {
             name: raw.fix.value,
             title: raw.title,
@@ -367,85 +323,6 @@ impl Load<'_> {
             text.push('\n');
         }
         text
-    }
-
-    fn change(&mut self, cloud: Cloud, raw: Place<RawChange>, roots: &[String], impossible: bool) -> Option<ChangeSpec> {
-        let (line, column, raw) = (raw.line, raw.column, raw.value);
-        let outer = Dialect::fix(roots.iter().cloned());
-        let for_each = raw.for_each.as_ref().map(|e| self.expr(e, &outer));
-        let mut inner = roots.to_vec();
-        if for_each.is_some() {
-            inner.push("item".to_owned());
-        }
-        let dialect = Dialect::fix(inner);
-        let title = self.template_text(&raw.title, &dialect);
-        let call = self.call(cloud, &raw.call, raw.input.as_ref(), raw.query.as_ref(), raw.headers.as_ref(), raw.body.as_ref(), &dialect);
-        let when = raw.when.as_ref().map(|e| self.expr(e, &dialect));
-        let sets = self.sets(raw.sets, roots, &dialect);
-        let gives_dialect = Dialect::fix(["response".to_owned(), "header".to_owned()]);
-        let gives: Vec<(String, Expr)> =
-            raw.gives.iter().filter_map(|(n, e)| self.expr(e, &gives_dialect).map(|e| (n.clone(), e))).collect();
-        if raw.undo.is_empty() && !impossible {
-            self.mistake(
-                line,
-                column,
-                "this change has no `undo`",
-                "declare the call that puts it back, or `undo: {impossible: why}` for the fix",
-            );
-        }
-        let undo = raw
-            .undo
-            .into_iter()
-            .map(|u| {
-                let u = u.value;
-                let when = u.when.as_ref().map(|e| self.expr(e, &dialect));
-                let call = self.call(cloud, &u.call, u.input.as_ref(), u.query.as_ref(), u.headers.as_ref(), u.body.as_ref(), &dialect);
-                Some(UndoSpec {
-                    when: when.map_or(Some(None), |w| w.map(Some))?,
-                    call: call?,
-                    repeat: u.repeat.unwrap_or(raw.repeat),
-                    ok: u.ok.into_iter().map(Code::text).collect(),
-                })
-            })
-            .collect::<Option<Vec<_>>>();
-        Some(ChangeSpec {
-            title: title?,
-            call: call?,
-            when: when.map_or(Some(None), |w| w.map(Some))?,
-            for_each: for_each.map_or(Some(None), |w| w.map(Some))?,
-            repeat: raw.repeat,
-            sets: sets?,
-            gives,
-            ok: raw.ok.into_iter().map(Code::text).collect(),
-            undo: undo?,
-        })
-    }
-
-    fn sets(&mut self, raw: Place<Node>, roots: &[String], dialect: &Dialect) -> Option<Vec<(String, Template)>> {
-        let (line, column) = (raw.line, raw.column);
-        let NodeKind::Map(members) = raw.value.kind else {
-            self.mistake(line, column, "`sets` is no map", "write what the change makes true, as in `options.HttpTokens: required`");
-            return None;
-        };
-        let mut sets = Vec::new();
-        for (path, node) in members {
-            let root = path.split('.').next().unwrap_or_default();
-            if !roots.iter().skip(2).any(|r| r == root) {
-                let near = crate::expr::nearest(root, roots.iter().skip(2).map(String::as_str));
-                let hint = near.map_or_else(|| "name one of the observed values".to_owned(), |n| format!("did you mean `{n}`?"));
-                self.mistake(node.line, node.column, format!("`sets` names `{root}`, which is not observed"), &hint);
-                continue;
-            }
-            match Template::compile(&node, dialect) {
-                Ok(template) => sets.push((path, template)),
-                Err(e) => self.mistake(e.line, e.column, e.message, ""),
-            }
-        }
-        if sets.is_empty() {
-            self.mistake(line, column, "`sets` is empty", "say which observed values the change makes true; it is the diff people see");
-            return None;
-        }
-        Some(sets)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one call, each optional in the file")]

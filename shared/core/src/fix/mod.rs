@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use audit::{HttpUse, OperationUse};
-pub(crate) use call::CallSpec;
 pub use call::Observed;
+pub(crate) use call::{CallSpec, is_listed, more_pages};
 pub(crate) use template::{Template, present};
 
 use crate::cloud::Cloud;
@@ -200,8 +200,17 @@ pub(crate) struct ChangeSpec {
     pub(crate) repeat: Repeat,
     pub(crate) sets: Vec<(String, Template)>,
     pub(crate) gives: Vec<(String, Expr)>,
+    pub(crate) find: Option<FindSpec>,
     pub(crate) ok: Vec<String>,
     pub(crate) undo: Vec<UndoSpec>,
+}
+
+/// The read that looks for what a change made.
+#[derive(Clone, Debug)]
+pub(crate) struct FindSpec {
+    pub(crate) call: CallSpec,
+    pub(crate) gives: Vec<(String, Expr)>,
+    pub(crate) absent: Vec<String>,
 }
 
 /// One call that puts a change back.

@@ -111,6 +111,16 @@ impl Template {
         })
     }
 
+    /// Adds what stays open until the call is sent.
+    pub(crate) fn late<'t>(&'t self, open: &mut Vec<&'t LateSource>) {
+        match self {
+            Template::Late(from) => open.push(from),
+            Template::List(items) => items.iter().for_each(|item| item.late(open)),
+            Template::Map(members) => members.iter().for_each(|(_, member)| member.late(open)),
+            Template::Literal(_) | Template::Lone(_) | Template::Text(_) => {}
+        }
+    }
+
     /// Evaluates to text for a URL path. Values are percent-encoded, slashes included, unless they are the resource's own
     /// path (`resource.uid`, `resource.path`): nothing read from a cloud can leave its segment.
     pub(crate) fn eval_path(&self, scope: &Scope<'_>) -> Result<String, ExprError> {

@@ -8,7 +8,7 @@ use super::{Fix, Observed};
 use crate::api::{ApiCall, ApiResponse};
 use crate::cloud::{Cloud, Resource};
 use crate::finding::{Finding, FindingClass, Product, Source};
-use crate::plan::{Bindings, LateSource, Outcome, Plan, Snapshot, bind, plan, undo};
+use crate::plan::{Bindings, FindError, Late, LateSource, Outcome, Plan, Snapshot, bind, found, plan, undo};
 use crate::target::Target;
 
 const FIX: &str = r#"
@@ -195,4 +195,127 @@ fn a_change_without_its_way_back_is_refused() {
     let cut = FIX.split("    undo:\n").next().expect("a head");
     let mistakes = Fix::parse("fix.yaml", cut).expect_err("no undo");
     assert!(mistakes[0].to_string().contains("has no `undo`"), "{mistakes:?}");
+}
+
+const MAKES: &str = r#"
+fix: aws-test-copy-things
+title: A fix that makes something for each thing
+remediates: [alert/Test]
+resource: AwsTestThing
+activity: harden
+undo: exact
+disruption: none
+permissions: [test:DescribeThings, test:CreateThing, test:DescribeMade, test:DeleteThing]
+source: https://example.com/doc
+observe:
+  things:
+    call: test.DescribeThings
+    take: "{'missing': response.Missing}"
+when: size(things.missing) > 0
+change:
+  - title: Copy ${item}
+    for_each: things.missing
+    call: test.CreateThing
+    input: {Of: "${item}", Tag: "${client_token}"}
+    repeat: never
+    gives: {copy: response.Id, at: response.Time}
+    find:
+      call: test.DescribeMade
+      input: {Of: "${item}", Tag: "${client_token}"}
+      gives: {copy: "response.Made[0].Id", at: "response.Made[0].Time"}
+      absent: [NoSuchThing, 404]
+    sets: {things.missing: "${without(things.missing, [item])}"}
+    undo:
+      - call: test.DeleteThing
+        input: {Id: "${given.copy}"}
+"#;
+
+fn makes() -> Plan {
+    let fix = Fix::parse("fix.yaml", MAKES).unwrap_or_else(|m| panic!("{m:?}"));
+    let snapshot =
+        Snapshot { values: json!({"things": {"missing": ["a", "b"]}}).as_object().expect("a map").clone(), ..Snapshot::default() };
+    let product = Product { name: "x".into(), vendor: "x".into(), uid: None, version: None };
+    let finding = Finding::new(Source::SecurityHub, FindingClass::Detection, Cloud::Aws, "u", product);
+    let resource =
+        Resource { kind: Some("AwsTestThing".into()), ..Resource::new(Cloud::Aws, "arn:aws:test:eu-west-1:111122223333:thing/t") };
+    let Outcome::Plan(made) = plan(&fix, &Target::of(&finding, &resource).expect("a target"), &Map::new(), &snapshot).expect("planned")
+    else {
+        panic!("compliant")
+    };
+    *made
+}
+
+#[test]
+fn each_item_has_results_of_its_own_and_is_put_back_by_them() {
+    let made = makes();
+    let names: Vec<Vec<&str>> = made.changes.iter().map(|c| c.gives.iter().map(|(name, _)| name.as_str()).collect()).collect();
+    assert_eq!(names, [["at[0]", "copy[0]"], ["at[1]", "copy[1]"]]);
+    let given: BTreeMap<String, Value> = ["copy[0]", "copy[1]"].map(|name| (name.to_owned(), json!(format!("id of {name}")))).into();
+    let fix = Fix::parse("fix.yaml", MAKES).expect("parses");
+    let back = undo(&fix, &made, &[0, 1], &Snapshot::default(), &given).expect("an undo");
+    let inputs: Vec<Value> = back.changes.iter().map(|c| serde_json::to_value(&c.request).expect("json")["input"].clone()).collect();
+    assert_eq!(inputs, [json!({"Id": "id of copy[1]"}), json!({"Id": "id of copy[0]"})]);
+}
+
+#[test]
+fn what_a_lost_write_made_is_found_by_its_token() {
+    let made = makes();
+    let find = made.changes[1].find.clone().expect("a find");
+    assert_eq!(find.late, [Late { at: "/input/Tag".into(), from: LateSource::ClientToken }]);
+    let nothing = Snapshot::default();
+    let bindings = Bindings { snapshot: &nothing, given: &BTreeMap::new(), client_token: "t-1", sealed: &BTreeMap::new() };
+    let sent = bind(&find.request, &find.late, bindings).expect("bound");
+    assert_eq!(serde_json::to_value(&sent).expect("json")["input"], json!({"Of": "b", "Tag": "t-1"}));
+
+    let answers = |body: Value| found(&find, &ApiResponse::ok(body));
+    let there = answers(json!({"Made": [{"Id": "i", "Time": 7}]})).expect("told").expect("found");
+    assert_eq!(there, BTreeMap::from([("at[1]".to_owned(), json!(7)), ("copy[1]".to_owned(), json!("i"))]));
+    assert_eq!(answers(json!({"Made": []})).expect("told"), None);
+    assert_eq!(found(&find, &ApiResponse::fault(400, "NoSuchThing", "")).expect("told"), None);
+    assert_eq!(found(&find, &ApiResponse::fault(404, "AnyCode", "")).expect("told"), None);
+    assert!(matches!(answers(json!({"Made": [{"Id": "i"}]})), Err(FindError::Partial { missing, .. }) if missing == ["at[1]"]));
+    assert!(matches!(answers(json!({"Made": [], "NextToken": "more"})), Err(FindError::MorePages { .. })), "half a list is no list");
+    assert!(matches!(found(&find, &ApiResponse::fault(403, "Denied", "")), Err(FindError::Refused { status: 403, .. })));
+    assert!(matches!(answers(json!("text")), Err(FindError::Expression(_))));
+}
+
+#[test]
+fn a_find_is_part_of_the_hash_and_of_the_permissions_and_plans_without_keep_their_form() {
+    let made = makes();
+    let mut other = made.clone();
+    other.changes[0].find.as_mut().expect("a find").absent.clear();
+    assert_ne!(other.hash(), made.hash());
+    let stored: Plan = serde_json::from_str(&serde_json::to_string(&made).expect("json")).expect("a plan");
+    assert_eq!((&stored, stored.hash()), (&made, made.hash()));
+    assert!(!serde_json::to_string(&planned(&open())).expect("json").contains("find"), "a plan stored before there was any reads the same");
+    let fix = Fix::parse("fix.yaml", &MAKES.replace("test:DescribeMade, ", "")).expect("parses");
+    assert_eq!(fix.missing_permissions(), ["test:DescribeMade"]);
+}
+
+#[test]
+fn a_find_or_a_result_that_cannot_be_is_shown() {
+    for (from, to, expected) in [
+        ("gives: {copy: \"response.Made[0].Id\", at: \"response.Made[0].Time\"}", "gives: {copy: response.Id}", "give `at`, `copy`"),
+        ("    gives: {copy: response.Id, at: response.Time}\n", "", "`find` must give the results"),
+        ("call: test.DescribeMade", "call: test.DeleteMade", "`find` changes something"),
+        ("Id: \"${given.copy}\"", "Id: \"${given.cpy}\"", "nothing that is known here gives `cpy`"),
+        ("input: {Of: \"${item}\", Tag: \"${client_token}\"}", "input: {Of: \"${given.copy}\"}", "nothing that is known here gives `copy`"),
+        ("Made[0].Id", "Mad[0].", "Mad[0]."),
+    ] {
+        assert!(MAKES.contains(from), "{from}");
+        let mistakes = Fix::parse("fix.yaml", &MAKES.replacen(from, to, 1)).expect_err(to);
+        let shown = mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(shown.contains(expected), "{to}: {shown}");
+    }
+    let (head, find) = MAKES.split_once("    find:").expect("a find");
+    let without = format!("{head}    sets:{}", find.split_once("    sets:").expect("sets").1);
+    Fix::parse("fix.yaml", &without).expect("a change that is never sent again may go without");
+    let mistakes = Fix::parse("fix.yaml", &without.replace("repeat: never", "repeat: conditional")).expect_err("no find");
+    assert!(mistakes[0].to_string().contains("has no `find`"), "{mistakes:?}");
+    let change = MAKES.split_once("change:\n").expect("a change").1;
+    let twice = Fix::parse("fix.yaml", &format!("{MAKES}{change}")).expect_err("twice");
+    assert!(twice[0].to_string().contains("gives `at` already"), "{twice:?}");
+    let later = change.replace("Of: \"${item}\"", "Of: \"${given.copy}\"").replace("copy:", "more:").replace(" at:", " then:");
+    let later = Fix::parse("fix.yaml", &format!("{MAKES}{later}")).expect_err("one for each item");
+    assert!(later[0].to_string().contains("gives `copy`"), "{later:?}");
 }

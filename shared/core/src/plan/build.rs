@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Change, FieldChange, Late, LateSource, PLAN_FORMAT, Plan, PlanError, PlanKind, Snapshot, UndoCall, get, put};
-use crate::expr::ExprError;
+use super::{Change, FieldChange, FindCall, Late, LateSource, PLAN_FORMAT, Plan, PlanError, PlanKind, Snapshot, UndoCall, get, put};
+use crate::expr::{Expr, ExprError};
 use crate::fix::{Activity, ChangeSpec, Fix, UndoClass, mistake, present};
 use crate::target::Target;
 
@@ -78,6 +78,7 @@ pub fn undo(fix: &Fix, plan: &Plan, applied: &[usize], left: &Snapshot, given: &
                 repeat: call.repeat,
                 sets,
                 gives: Vec::new(),
+                find: None,
                 ok: call.ok.clone(),
                 undo: Vec::new(),
             });
@@ -121,18 +122,22 @@ impl Builder<'_> {
         let Some(for_each) = &spec.for_each else { return self.change(spec, None) };
         let list = for_each.eval(&Fix::scope(self.target, self.param, &self.values)).map_err(|e| self.error(e))?;
         match list {
-            Value::Array(items) => items.iter().try_for_each(|item| self.change(spec, Some(item))),
+            Value::Array(items) => items.iter().enumerate().try_for_each(|item| self.change(spec, Some(item))),
             Value::Null => Ok(()),
             _ => Err(self.error(mistake(for_each.source(), "`for_each` must give a list"))),
         }
     }
 
-    fn change(&mut self, spec: &ChangeSpec, item: Option<&Value>) -> Result<(), PlanError> {
+    /// Adds one change; with `for_each`, that of the item at this place of the list.
+    fn change(&mut self, spec: &ChangeSpec, item: Option<(usize, &Value)>) -> Result<(), PlanError> {
         let values = self.values.clone();
         let mut scope = Fix::scope(self.target, self.param, &values);
-        if let Some(item) = item {
+        if let Some((_, item)) = item {
             scope = scope.json("item", item);
         }
+        // Each item has results of its own.
+        let own = |name: &str| item.map_or_else(|| name.to_owned(), |(at, _)| format!("{name}[{at}]"));
+        let named = |gives: &[(String, Expr)]| gives.iter().map(|(name, expr)| (own(name), expr.source().to_owned())).collect::<Vec<_>>();
         if let Some(when) = &spec.when
             && !when.test(&scope).map_err(|e| self.error(e))?
         {
@@ -156,17 +161,31 @@ impl Builder<'_> {
             {
                 continue;
             }
-            let (request, late) = call.call.eval(self.target, &scope).map_err(|e| self.error(e))?;
+            let (request, mut late) = call.call.eval(self.target, &scope).map_err(|e| self.error(e))?;
+            for part in &mut late {
+                if let LateSource::Given { name } = &mut part.from
+                    && spec.gives.iter().any(|(given, _)| given == name)
+                {
+                    *name = own(name);
+                }
+            }
             undo.push(UndoCall { request, late, repeat: call.repeat, ok: call.ok.clone() });
         }
         if undo.is_empty() && !matches!(self.fix.undo, UndoClass::Impossible(_)) {
             return Err(PlanError::NoUndo { fix: self.fix.name.clone(), change: title });
         }
+        let find = match &spec.find {
+            Some(find) => {
+                let (request, late) = find.call.eval(self.target, &scope).map_err(|e| self.error(e))?;
+                Some(FindCall { request, late, gives: named(&find.gives), absent: find.absent.clone() })
+            }
+            None => None,
+        };
         for set in &sets {
             put(&mut self.values, &set.path, &set.after);
         }
-        let gives = spec.gives.iter().map(|(name, expr)| (name.clone(), expr.source().to_owned())).collect();
-        self.changes.push(Change { title, request, late, repeat: spec.repeat, sets, gives, ok: spec.ok.clone(), undo });
+        let gives = named(&spec.gives);
+        self.changes.push(Change { title, request, late, repeat: spec.repeat, sets, gives, find, ok: spec.ok.clone(), undo });
         Ok(())
     }
 

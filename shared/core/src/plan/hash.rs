@@ -1,13 +1,13 @@
 //! The hash an approval binds to.
 //!
 //! In it: the format, the kind, the fix's name and digest, parameters, the resource, the projected observed values, every
-//! change with its inputs, late-bound references, repeat class and undos, and the expiry as a duration. Not in it: etags,
+//! change with its inputs, late-bound references, repeat class, find and undos, and the expiry as a duration. Not in it: etags,
 //! times, generated ids, titles, the finding, guard results, evidence.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Change, FieldChange, Late, Plan, PlanKind, UndoCall};
+use super::{Change, FieldChange, FindCall, Late, Plan, PlanKind, UndoCall};
 use crate::api::ApiRequest;
 use crate::digest::sha256_hex;
 use crate::fix::Repeat;
@@ -32,6 +32,9 @@ struct HashedChange<'p> {
     repeat: Repeat,
     sets: &'p [FieldChange],
     gives: &'p [(String, String)],
+    /// Left out where there is none, so that plans made before there was any keep their hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    find: Option<&'p FindCall>,
     ok: &'p [String],
     undo: &'p [UndoCall],
 }
@@ -59,6 +62,7 @@ fn hashed_change(change: &Change) -> HashedChange<'_> {
         repeat: change.repeat,
         sets: &change.sets,
         gives: &change.gives,
+        find: change.find.as_ref(),
         ok: &change.ok,
         undo: &change.undo,
     }

@@ -2,6 +2,7 @@
 
 mod build;
 mod diff;
+mod find;
 mod hash;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 
 pub use build::{Outcome, plan, undo};
 pub use diff::{FieldDiff, fields};
+pub use find::{FindError, found, results};
 
 use crate::api::{ApiCall, ApiRequest};
 use crate::cloud::{Cloud, ResourceUid};
@@ -21,7 +23,7 @@ use crate::fix::{Activity, Disruption, Evidence, Repeat, UndoClass};
 /// The member that marks a sealed value in a snapshot: `{"$sealed": "<read>.<path>", "sha256": "…"}`.
 pub const SEALED: &str = "$sealed";
 
-/// The format of plans and of their hash. A change of either is a new number.
+/// The format of plans and of their hash. A change of either is a new number, unless every plan of before keeps its hash.
 pub const PLAN_FORMAT: u32 = 1;
 
 /// What was read of a resource: captured fields only, never whole objects.
@@ -110,12 +112,30 @@ pub struct Change {
     /// Results kept for later changes and undos: name and expression over the answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gives: Vec<(String, String)>,
+    /// How what it made is found when its answer was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub find: Option<FindCall>,
     /// Error codes that mean it is already so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ok: Vec<String>,
     /// The calls that put it back, frozen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo: Vec<UndoCall>,
+}
+
+/// A read that looks for what a change made: by its deterministic name, its client token or a tag. [`found`] reads the answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FindCall {
+    /// The request.
+    pub request: ApiRequest,
+    /// Parts bound just before sending, from the same bindings as the change's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<Late>,
+    /// The results of the change: name, and expression over this read's answer. All `null`: it made nothing.
+    pub gives: Vec<(String, String)>,
+    /// Error codes that mean it made nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
 }
 
 /// One call that puts a change back.
@@ -164,7 +184,7 @@ pub enum LateSource {
         /// The token.
         name: String,
     },
-    /// A result of an earlier change.
+    /// A result of an earlier change, or in an undo of the change itself.
     Given {
         /// Its name.
         name: String,

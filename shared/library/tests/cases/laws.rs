@@ -27,6 +27,9 @@ pub(super) fn apply(fix: &Fix, target: &Target, plan: &Plan, read: &Snapshot, pr
     for (index, change) in plan.changes.iter().enumerate() {
         let bindings = Bindings { snapshot: read, given: &given, client_token: "token", sealed: &BTreeMap::new() };
         bind(&change.request, &change.late, bindings).map_err(|e| format!("change {}: {e}", index + 1))?;
+        if let Some(find) = &change.find {
+            bind(&find.request, &find.late, bindings).map_err(|e| format!("the find of change {}: {e}", index + 1))?;
+        }
         let (before, after) = (state(plan.expected(index)), state(plan.expected(index + 1)));
         if !plan.is_before(index, &before) || !plan.is_after(index, &after) {
             return Err(format!("change {} does not lead from its before to its after", index + 1));

@@ -61,6 +61,9 @@ fn change(change: &Change, titled: bool) -> Value {
     if titled {
         shown["title"] = change.title.clone().into();
     }
+    if let Some(find) = &change.find {
+        shown["find"] = request(&find.request, &find.late);
+    }
     if !change.undo.is_empty() {
         shown["undo"] = change.undo.iter().map(|u| request(&u.request, &u.late)).collect();
     }

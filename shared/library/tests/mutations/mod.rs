@@ -90,6 +90,20 @@ const MUTATIONS: &[Mutation] = &[
         caught: Caught::Permissions(&["microsoft.sql/servers/firewallrules/delete"]),
     },
     Mutation {
+        what: "the permission of a find is missing",
+        fix: "aws-ec2-quarantine-instance",
+        from: "  - ec2:DescribeSecurityGroups\n",
+        to: "",
+        caught: Caught::Permissions(&["ec2:DescribeSecurityGroups"]),
+    },
+    Mutation {
+        what: "a find looks for what somebody else made too",
+        fix: "aws-ec2-quarantine-instance",
+        from: "          - {Name: \"tag:stanch:change\", Values: [\"${client_token}\"]}\n",
+        to: "",
+        caught: Caught::Case("new-group.yaml", "tag:stanch:change"),
+    },
+    Mutation {
         what: "a variable is unknown",
         fix: "gcp-sql-require-tls",
         from: "when: settings.sslMode ==",
@@ -104,7 +118,7 @@ const MUTATIONS: &[Mutation] = &[
         from: "    repeat: safe",
         to: "    repaet: safe",
         caught: Caught::Parse(
-            "29:5: unknown field `repaet`, expected one of title, call, input, query, headers, body, when, for_each, repeat, sets, gives, ok, undo\n   |\n29 |     repaet: safe\n   |     ^",
+            "29:5: unknown field `repaet`, expected one of title, call, input, query, headers, body, when, for_each, repeat, sets, gives, find, ok, undo\n   |\n29 |     repaet: safe\n   |     ^",
         ),
     },
     Mutation {

@@ -117,6 +117,21 @@ fn a_described_group_gathers_its_rules_by_protocol_and_ports() {
 }
 
 #[test]
+fn a_group_is_found_by_a_tag_of_its_own() {
+    let sandbox = seeded();
+    let tags = json!([{"ResourceType": "security-group", "Tags": [{"Key": "stanch:change", "Value": "t-1"}]}]);
+    let make = json!({"GroupName": "q", "Description": "d", "VpcId": "vpc-0a1b2c3d4e5f60000", "TagSpecifications": tags});
+    let id = aws(&sandbox, "ec2.CreateSecurityGroup", make).body["GroupId"].clone();
+    let find = |name: &str, value: &str| {
+        let answer = aws(&sandbox, "ec2.DescribeSecurityGroups", json!({"Filters": [{"Name": name, "Values": [value]}]}));
+        answer.body["SecurityGroups"].as_array().unwrap().iter().map(|g| g["GroupId"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(find("tag:stanch:change", "t-1"), [id.clone()]);
+    assert_eq!(find("tag-key", "stanch:change"), [id]);
+    assert!(find("tag:stanch:change", "t-2").is_empty());
+}
+
+#[test]
 fn a_group_is_made_once_used_and_cannot_go_while_in_use() {
     let sandbox = seeded();
     let make = |vpc: &str| aws(&sandbox, "ec2.CreateSecurityGroup", json!({"GroupName": "quarantine", "Description": "d", "VpcId": vpc}));

@@ -33,6 +33,7 @@ fn plan() -> Plan {
         repeat: Repeat::Conditional,
         sets,
         gives: Vec::new(),
+        find: None,
         ok: Vec::new(),
         undo: Vec::new(),
     };

@@ -141,11 +141,12 @@ fn group(call: &mut Call<'_>, id: &str) -> Result<(String, Value), Stop> {
     }
 }
 
-/// Whether a value passes the filters; `member` gives what a filter of that name looks at, none where there is no such filter.
+/// Whether a value passes the filters: those on tags, and others by `member`, which gives what a filter of that name looks at,
+/// none where there is no such filter.
 fn passes(call: &Call<'_>, value: &Value, member: impl Fn(&Value, &str) -> Option<Vec<String>>) -> Result<bool, Stop> {
     for filter in call.input.get("Filters").and_then(Value::as_array).into_iter().flatten() {
         let name = text(filter, "Name");
-        let held = member(value, name).ok_or_else(|| {
+        let held = tagged(value, name).or_else(|| member(value, name)).ok_or_else(|| {
             refuse(400, "InvalidParameterValue", &format!("The filter '{name}' is invalid (or one the sandbox does not simulate)"))
         })?;
         let wanted = texts(filter.get("Values"));
@@ -154,6 +155,16 @@ fn passes(call: &Call<'_>, value: &Value, member: impl Fn(&Value, &str) -> Optio
         }
     }
     Ok(true)
+}
+
+/// What the filters `tag:<key>` and `tag-key` look at.
+fn tagged(value: &Value, filter: &str) -> Option<Vec<String>> {
+    let tags = value.get("Tags").and_then(Value::as_array).into_iter().flatten();
+    if filter == "tag-key" {
+        return Some(tags.map(|t| text(t, "Key").to_owned()).collect());
+    }
+    let key = filter.strip_prefix("tag:")?;
+    Some(tags.filter(|t| text(t, "Key") == key).map(|t| text(t, "Value").to_owned()).collect())
 }
 
 /// Tags of a `TagSpecifications` member.
