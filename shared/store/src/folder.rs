@@ -104,7 +104,7 @@ pub(crate) fn private_file(options: &mut OpenOptions, path: &Path) -> io::Result
     options.write(true).open(path)
 }
 
-fn private_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
     if fs::metadata(folder).is_ok_and(|m| m.is_dir()) {
         return Ok(());
     }

@@ -11,6 +11,7 @@ mod queue;
 mod row;
 mod schema;
 mod seal;
+mod spill;
 mod sqlite;
 
 #[cfg(test)]
@@ -20,4 +21,5 @@ mod tests;
 
 pub use audit::AuditReport;
 pub use queue::LocalQueue;
+pub use spill::FileSpill;
 pub use sqlite::SqliteStore;
