@@ -242,6 +242,18 @@ pub struct Times {
     pub closed: Option<Millis>,
 }
 
+/// The second clock of verification: after our own proof the source must close its finding, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondLook {
+    /// The proof it follows ([`Times::verified`]); one that follows an older proof counts no more.
+    pub of: Millis,
+    /// When the sources are asked next, milliseconds since the epoch.
+    pub at: Millis,
+    /// How often they still reported it.
+    #[serde(default)]
+    pub looks: u32,
+}
+
 /// Priority of a remediation request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -263,8 +275,11 @@ pub struct RemediationRequest {
     pub owner: Option<String>,
     /// How urgent.
     pub priority: Option<Priority>,
-    /// Until when.
+    /// Until when, milliseconds since the epoch.
     pub due: Option<Millis>,
+    /// The due date that people were told has passed: each is told once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_told: Option<Millis>,
     /// Notes, oldest first.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -316,6 +331,9 @@ pub struct Remediation {
     /// Timestamps.
     #[serde(default)]
     pub times: Times,
+    /// When the sources are asked whether they agree that it is fixed; absent until they were asked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<SecondLook>,
     /// How often the fault came back after it was resolved.
     #[serde(default)]
     pub recurrences: u32,

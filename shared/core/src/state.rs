@@ -382,6 +382,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_has_ended_writes_again_by_itself() {
+        // What only a person does, or a new report of the fault.
+        let outside = ["reopened", "recurred", "allowed", "undo-allowed", "declined"];
+        let ends =
+            [Node::Resolved, Node::StillReported, Node::RolledBack, Node::Exempt, Node::Rejected, Node::Refused, Node::Failed, Node::Stuck];
+        let mut reached: HashSet<Node> = ends.into();
+        while let Some((_, _, to)) =
+            ARROWS.iter().find(|(from, event, to)| reached.contains(from) && !outside.contains(event) && !reached.contains(to))
+        {
+            reached.insert(*to);
+        }
+        assert_eq!(reached, ends.into(), "an ended state is left by a person or a new report alone");
+    }
+
+    #[test]
     fn a_resolved_case_says_how() {
         assert_eq!(advance(State::Open, Event::FoundGone), Ok(State::Resolved { how: Resolution::Gone }));
         assert_eq!(advance(State::Verifying, Event::Proved), Ok(State::Resolved { how: Resolution::Fixed }));

@@ -168,7 +168,7 @@ impl Case {
 
     /// Commits and says what comes next. `Next::Now` also leaves a due time, so that a crash right here loses nothing.
     pub(crate) async fn commit(&mut self, engine: &Engine, next: Next) -> Result<Next, EngineError> {
-        let next_at = match next {
+        let own = match next {
             Next::Now => Some(engine.now()),
             Next::At(at) => Some(at),
             Next::Idle => None,
@@ -179,14 +179,14 @@ impl Case {
             expected_version: self.expected,
             log: std::mem::take(&mut self.log),
             outbox: std::mem::take(&mut self.outbox),
-            next_at,
+            next_at: crate::due::next_at(&self.remediation, own),
             sealed: std::mem::take(&mut self.sealed),
             bodies: std::mem::take(&mut self.bodies),
         };
         let version = engine.ports.store.commit(commit).await?;
         self.expected = version;
         self.remediation.version = version;
-        if let Some(at) = next_at {
+        if let Some(at) = own {
             let delay = u64::try_from(at - engine.now()).unwrap_or(0);
             // Only a nudge: the due time is stored, so losing it costs time, never work.
             let nudge = Nudge { format: NUDGE_FORMAT, id: self.remediation.id, version, correlation: self.remediation.correlation };

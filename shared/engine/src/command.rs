@@ -11,7 +11,7 @@ use stanch_core::state::{Event, Resolution, State};
 
 use crate::apply::new_run;
 use crate::case::{Case, Entry};
-use crate::ingest::blank;
+use crate::ingest::{Delivery, blank};
 use crate::observe::Live;
 use crate::plan::Planned;
 use crate::{Engine, EngineError, Next};
@@ -91,8 +91,10 @@ impl Engine {
             let raw = finding.raw.to_string();
             let digest = sha256_hex(raw.as_bytes());
             let finding = Finding { raw: std::borrow::Cow::Borrowed(""), ..finding }.into_owned();
+            let correlation = (self.ports.new_id)();
+            let delivery = Delivery { digest: &digest, raw: &raw, received: self.now(), asked_by: Some(by), first: false, correlation };
             for resource in &finding.resources {
-                let intake = self.take_in(&finding, resource, &digest, &raw, self.now(), Some(by)).await?;
+                let intake = self.take_in(&finding, resource, &delivery).await?;
                 let Some(id) = intake.remediation else { continue };
                 self.run(id).await?;
                 all.push(self.load(id).await?);
@@ -105,6 +107,7 @@ impl Engine {
     /// not want another person, and it is recorded as self-approval.
     pub async fn approve(&self, id: RemediationId, by: &str, hash: Option<&str>) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
+        case.correlate(self);
         let state = case.state();
         let Some(run) = case.remediation.fix.as_mut().filter(|_| matches!(state, State::AwaitingApproval | State::Planned)) else {
             return Err(EngineError::Refused(format!("remediation {id} is `{state}`; only a waiting plan can be approved")));
@@ -138,6 +141,7 @@ impl Engine {
     /// Declines a waiting plan.
     pub async fn reject(&self, id: RemediationId, by: &str, why: &str) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
+        case.correlate(self);
         let plan = case.remediation.fix.as_ref().map(|r| r.plan.clone());
         case.advance(Event::Declined, format!("rejected by {by}: {why}"))?;
         let mut entry = Entry::new(ActivityStatus::Other, "Rejected", format!("rejected by {by}: {why}"));
@@ -149,6 +153,7 @@ impl Engine {
     /// Has a remediation that ended without a fix, or that needs a person, planned again.
     pub async fn reopen(&self, id: RemediationId, by: &str) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
+        case.correlate(self);
         case.advance(Event::Reopened, format!("reopened by {by}"))?;
         let mut entry = Entry::new(ActivityStatus::Other, "Reopened", format!("reopened by {by}"));
         entry.actor = Some(by);
@@ -169,6 +174,7 @@ impl Engine {
     /// Puts a remediation's fix back: planned, guarded, recorded, and held off afterwards.
     pub async fn undo(&self, id: RemediationId, by: &str) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
+        case.correlate(self);
         let (plan, guard) = self.plan_undo(&case.remediation).await?;
         if guard.verdict() == Verdict::Refuse {
             return Err(EngineError::Refused(guard.why()));

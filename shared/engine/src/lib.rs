@@ -5,16 +5,25 @@
 
 mod apply;
 mod ask;
+mod backlog;
 mod case;
 mod command;
+mod due;
 mod error;
 mod ingest;
 mod observe;
 mod outbox;
+mod panic;
+mod parked;
 mod plan;
+mod reconcile;
+mod second;
+mod spill;
 mod step;
+mod sweep;
 pub mod trigger;
 mod verify;
+mod work;
 
 use std::sync::Arc;
 
@@ -27,6 +36,9 @@ pub use case::Next;
 pub use command::{Preview, PreviewOutcome};
 pub use error::EngineError;
 pub use ingest::{Intake, Taken};
+pub use reconcile::Round;
+pub use spill::Reader;
+pub use work::{Handled, MAX_DELIVERIES, Worked};
 
 /// Everything the engine works through. `entry` alone names the implementations.
 #[derive(Clone)]
@@ -57,6 +69,8 @@ pub struct Engine {
     pub(crate) ports: Ports,
     pub(crate) rules: Arc<RuleSet>,
     pub(crate) protected: Arc<Protected>,
+    pub(crate) sweep: Arc<sweep::Sweep>,
+    pub(crate) spilling: Option<spill::Spilling>,
 }
 
 /// How long one call may take before its sender gives up, milliseconds.
@@ -69,7 +83,7 @@ pub(crate) const MAX_TRIES: u32 = 8;
 impl Engine {
     /// Puts an engine together.
     pub fn new(ports: Ports, rules: Arc<RuleSet>, protected: Arc<Protected>) -> Self {
-        Engine { ports, rules, protected }
+        Engine { ports, rules, protected, sweep: Arc::default(), spilling: None }
     }
 
     pub(crate) fn now(&self) -> Millis {
