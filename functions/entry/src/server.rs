@@ -141,11 +141,16 @@ async fn keep_working(engine: Engine, nudge: Arc<Notify>, stop: Arc<Notify>) {
 /// Runs what is due, at a nudge and once a second. The due times in the store are the truth; a nudge only saves waiting.
 async fn work(engine: Engine, nudge: Arc<Notify>, stop: Arc<Notify>) {
     loop {
-        match engine.reconcile(ROUND).await {
-            // A full round leaves more behind it.
-            Ok(ROUND) => continue,
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "round failed; the next one goes on"),
+        // Messages first: they say what is worth a look now. A full round leaves more behind it.
+        let followed = match engine.work(ROUND).await {
+            Ok(worked) => worked.taken(),
+            Err(error) => {
+                tracing::error!(%error, "queue not read; what is due is found without it");
+                0
+            }
+        };
+        if engine.reconcile(ROUND).await.ran.max(followed) == ROUND {
+            continue;
         }
         tokio::select! {
             () = stop.notified() => return,

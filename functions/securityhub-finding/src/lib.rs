@@ -10,7 +10,7 @@ pub const BINDING: &str = "req";
 
 /// Takes the findings of one delivery in, each by itself.
 pub async fn handle(engine: &Engine, invocation: &Invocation) -> Result<Receipt, EngineError> {
-    take_events(engine, &invocation.events(BINDING)?, stanch_aws::normalize).await
+    take_events(engine, NAME, &invocation.events(BINDING)?, stanch_aws::normalize).await
 }
 
 #[cfg(test)]

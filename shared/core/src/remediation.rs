@@ -134,6 +134,9 @@ pub struct Attempt {
     /// What the answer that started the operation said; it becomes the result when the operation ends well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<AttemptResult>,
+    /// When a look for what it made found nothing, milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Millis>,
     /// The outcome; absent while it is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<AttemptResult>,
@@ -250,6 +253,18 @@ pub struct Times {
     pub closed: Option<Millis>,
 }
 
+/// The second clock of verification: after our own proof the source must close its finding, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondLook {
+    /// The proof it follows ([`Times::verified`]); one that follows an older proof counts no more.
+    pub of: Millis,
+    /// When the sources are asked next, milliseconds since the epoch.
+    pub at: Millis,
+    /// How often they still reported it.
+    #[serde(default)]
+    pub looks: u32,
+}
+
 /// Priority of a remediation request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -271,8 +286,11 @@ pub struct RemediationRequest {
     pub owner: Option<String>,
     /// How urgent.
     pub priority: Option<Priority>,
-    /// Until when.
+    /// Until when, milliseconds since the epoch.
     pub due: Option<Millis>,
+    /// The due date that people were told has passed: each is told once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_told: Option<Millis>,
     /// Notes, oldest first.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -324,6 +342,9 @@ pub struct Remediation {
     /// Timestamps.
     #[serde(default)]
     pub times: Times,
+    /// When the sources are asked whether they agree that it is fixed; absent until they were asked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<SecondLook>,
     /// How often the fault came back after it was resolved.
     #[serde(default)]
     pub recurrences: u32,
@@ -367,7 +388,7 @@ impl Remediation {
 
     /// Makes room for a new run. One whose changes stand is kept, unless the new plan starts where that one had started: then
     /// somebody else has put it back. `observed` is what the new plan was made on.
-    pub fn set_aside(&mut self, observed: Option<&serde_json::Map<String, Value>>) {
+    pub fn make_room(&mut self, observed: Option<&serde_json::Map<String, Value>>) {
         let put_back = self.undo.take().is_some_and(|undo| undo.left.is_some());
         if let Some(run) = self.fix.take()
             && run.has_applied()

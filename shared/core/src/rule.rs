@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cloud::{Cloud, Resource};
 use crate::diagnostic::Diagnostic;
+use crate::digest::sha256_hex;
 use crate::expr::{Dialect, Expr, ExprError};
 use crate::finding::{Finding, FindingClass, Source};
 use crate::guard::glob;
@@ -48,6 +49,9 @@ pub struct AutomationRule {
     pub accept_unproven: Vec<String>,
     /// Who may approve.
     pub approvers: Approvers,
+    /// Whether it also takes what was there before stanch first looked (`backlog`). Without it, a fault of the backlog that the
+    /// rule matches stays recorded: no live read, no notice, no plan.
+    pub backlog: bool,
     /// The file it stands in.
     pub file: String,
 }
@@ -170,15 +174,30 @@ pub enum RuleError {
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     rules: Vec<AutomationRule>,
+    digest: String,
 }
 
 impl RuleSet {
     /// Reads rules from files (name, text). All mistakes of all files are reported; conditions are compiled on first use.
     pub fn load<N: Into<String>, T: Into<String>>(files: impl IntoIterator<Item = (N, T)>) -> Result<RuleSet, Vec<RuleError>> {
-        load::load(files.into_iter().map(|(name, text)| load::File { name: name.into(), text: text.into() })).map(|mut rules| {
+        let files: Vec<load::File> = files.into_iter().map(|(name, text)| load::File { name: name.into(), text: text.into() }).collect();
+        let mut texts: Vec<String> = files.iter().map(|file| sha256_hex(file.text.as_bytes())).collect();
+        texts.sort();
+        let digest = sha256_hex(texts.join("\n").as_bytes());
+        load::load(files.into_iter()).map(|mut rules| {
             rules.sort_by(|a, b| (a.order, &a.name).cmp(&(b.order, &b.name)));
-            RuleSet { rules }
+            RuleSet { rules, digest }
         })
+    }
+
+    /// SHA-256 (hex) over the texts of its files, whatever their names and order: another one means that rules were changed.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Whether any rule that is on takes a backlog.
+    pub fn takes_backlog(&self) -> bool {
+        self.rules.iter().any(|rule| rule.enabled && rule.backlog)
     }
 
     /// Compiles every condition and gives the faults, in the order the rules are asked.

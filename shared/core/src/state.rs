@@ -287,10 +287,7 @@ impl State {
 
     /// Whether nothing more is to come of it unless the fault is reported again or a person asks.
     pub fn is_at_rest(self) -> bool {
-        matches!(
-            self,
-            State::Resolved { .. } | State::RolledBack | State::Exempt | State::Rejected | State::Refused | State::Failed
-        )
+        matches!(self, State::Resolved { .. } | State::RolledBack | State::Exempt | State::Rejected | State::Refused | State::Failed)
     }
 }
 
@@ -394,6 +391,21 @@ mod tests {
         assert!(advance(State::Rejected, Event::Allowed).is_err());
         assert!(advance(State::Refused, Event::Allowed).is_err());
         assert!(advance(State::Stuck, Event::Allowed).is_err());
+    }
+
+    #[test]
+    fn nothing_that_has_ended_writes_again_by_itself() {
+        // What only a person does, or a new report of the fault.
+        let outside = ["reopened", "recurred", "allowed", "undo-allowed", "declined"];
+        let ends =
+            [Node::Resolved, Node::StillReported, Node::RolledBack, Node::Exempt, Node::Rejected, Node::Refused, Node::Failed, Node::Stuck];
+        let mut reached: HashSet<Node> = ends.into();
+        while let Some((_, _, to)) =
+            ARROWS.iter().find(|(from, event, to)| reached.contains(from) && !outside.contains(event) && !reached.contains(to))
+        {
+            reached.insert(*to);
+        }
+        assert_eq!(reached, ends.into(), "an ended state is left by a person or a new report alone");
     }
 
     #[test]

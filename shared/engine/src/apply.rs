@@ -169,6 +169,7 @@ impl Engine {
                 client_token: Some(token),
                 operation: None,
                 accepted: None,
+                looked_at: None,
                 result: None,
             });
         }

@@ -167,27 +167,27 @@ impl Case {
 
     /// Commits and says what comes next. `Next::Now` also leaves a due time, so that a crash right here loses nothing.
     pub(crate) async fn commit(&mut self, engine: &Engine, next: Next) -> Result<Next, EngineError> {
-        let next_at = match next {
+        let own = match next {
             Next::Now => Some(engine.now()),
             Next::At(at) => Some(at),
             Next::Idle => None,
         };
         self.remediation.format = REMEDIATION_FORMAT;
-        self.remediation.next_at = next_at;
+        self.remediation.next_at = crate::due::next_at(&self.remediation, own);
         let commit = Commit {
             remediation: self.remediation.clone(),
             at: engine.now(),
             expected_version: self.expected,
             log: std::mem::take(&mut self.log),
             outbox: std::mem::take(&mut self.outbox),
-            next_at,
+            next_at: self.remediation.next_at,
             sealed: std::mem::take(&mut self.sealed),
             bodies: std::mem::take(&mut self.bodies),
         };
         let version = engine.ports.store.commit(commit).await?;
         self.expected = version;
         self.remediation.version = version;
-        if let Some(at) = next_at {
+        if let Some(at) = own {
             let delay = u64::try_from(at - engine.now()).unwrap_or(0);
             // Only a nudge: the due time is stored, so losing it costs time, never work.
             let nudge = Nudge { format: NUDGE_FORMAT, id: self.remediation.id, version, correlation: self.remediation.correlation };
@@ -197,12 +197,6 @@ impl Case {
         }
         tracing::info!(remediation = %self.remediation.id, state = %self.remediation.state, version, "remediation committed");
         Ok(next)
-    }
-
-    /// Commits what is no step: when it is to be looked at next stays as it was.
-    pub(crate) async fn commit_in_place(&mut self, engine: &Engine) -> Result<Next, EngineError> {
-        let next = self.remediation.next_at.map_or(Next::Idle, Next::At);
-        self.commit(engine, next).await
     }
 
     /// Nothing is to be done before `at`. Committed only where the store has another time, so that waiting costs nothing.

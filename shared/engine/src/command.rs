@@ -12,7 +12,7 @@ use stanch_core::state::{Event, State};
 
 use crate::apply::new_run;
 use crate::case::{Case, Entry};
-use crate::ingest::blank;
+use crate::ingest::{Delivery, blank};
 use crate::observe::Live;
 use crate::plan::Planned;
 use crate::{Engine, EngineError, Next};
@@ -107,8 +107,10 @@ impl Engine {
             let raw = finding.raw.to_string();
             let digest = sha256_hex(raw.as_bytes());
             let finding = Finding { raw: std::borrow::Cow::Borrowed(""), ..finding }.into_owned();
+            let correlation = (self.ports.new_id)();
+            let delivery = Delivery { digest: &digest, raw: &raw, received: self.now(), asked_by: Some(by), first: false, correlation };
             for resource in &finding.resources {
-                let intake = self.take_in(&finding, resource, &digest, &raw, self.now(), Some(by)).await?;
+                let intake = self.take_in(&finding, resource, &delivery).await?;
                 let Some(id) = intake.remediation else { continue };
                 self.run(id).await?;
                 all.push(self.load(id).await?);
@@ -125,6 +127,7 @@ impl Engine {
 
     async fn approve_once(&self, id: RemediationId, by: &str, hash: Option<&str>) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
+        case.correlate(self);
         let state = case.state();
         let Some(run) = case.remediation.fix.as_mut().filter(|_| matches!(state, State::AwaitingApproval | State::Planned)) else {
             return Err(EngineError::Refused(format!("remediation {id} is `{state}`; only a waiting plan can be approved")));
@@ -146,7 +149,6 @@ impl Engine {
         run.approval = Some(Approval { plan_hash: run.hash.clone(), by: by.to_owned(), at: now, how });
         let plan = run.plan.clone();
         case.remediation.times.approved = Some(now);
-        case.remediation.correlation = Some((self.ports.new_id)());
         case.advance(Event::Allowed, format!("approved by {by}"))?;
         let detail = if itself { "Self-approved" } else { "Approved" };
         let mut entry = Entry::new(ActivityStatus::Other, detail, format!("plan approved by {by}"));
@@ -163,6 +165,7 @@ impl Engine {
 
     async fn reject_once(&self, id: RemediationId, by: &str, why: &str) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
+        case.correlate(self);
         let plan = case.remediation.fix.as_ref().map(|r| r.plan.clone());
         case.advance(Event::Declined, format!("rejected by {by}: {why}"))?;
         let mut entry = Entry::new(ActivityStatus::Other, "Rejected", format!("rejected by {by}: {why}"));
@@ -178,14 +181,14 @@ impl Engine {
 
     async fn reopen_once(&self, id: RemediationId, by: &str) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
+        case.correlate(self);
         case.advance(Event::Reopened, format!("reopened by {by}"))?;
         let mut entry = Entry::new(ActivityStatus::Other, "Reopened", format!("reopened by {by}"));
         entry.actor = Some(by);
         case.record(self, None, entry);
         let (finding, resource) = (case.remediation.finding.clone(), case.remediation.resource.clone());
         case.remediation.decision = Some(decide(&self.rules, &finding, &resource, self.now()));
-        case.remediation.correlation = Some((self.ports.new_id)());
-        case.remediation.set_aside(None);
+        case.remediation.make_room(None);
         case.commit(self, Next::Now).await
     }
 
@@ -202,13 +205,13 @@ impl Engine {
 
     async fn undo_once(&self, id: RemediationId, by: &str) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
+        case.correlate(self);
         let (plan, guard) = self.plan_undo(&case.remediation).await?;
         if guard.verdict() == Verdict::Refuse {
             return Err(EngineError::Refused(guard.why()));
         }
         let (hash, now) = (plan.hash(), self.now());
         let approval = Approval { plan_hash: hash.clone(), by: by.to_owned(), at: now, how: ApprovalKind::ByPerson };
-        case.remediation.correlation = Some((self.ports.new_id)());
         let in_front = case.remediation.standing() == case.remediation.fix.as_ref();
         if !in_front {
             case.remediation.fix = case.remediation.earlier.pop();

@@ -54,6 +54,9 @@ pub enum EngineError {
     /// The message of a host is not what its protocol says.
     #[error("cannot read the invocation: {0}")]
     Invocation(String),
+    /// A fault of ours.
+    #[error("failed inside stanch; please report it: {0}")]
+    Panicked(String),
 }
 
 impl EngineError {

@@ -10,9 +10,11 @@ use stanch_core::port::StoreError;
 use stanch_core::remediation::{REMEDIATION_FORMAT, Remediation, RemediationId, RemediationKey, RemediationRequest, Reporter, Times};
 use stanch_core::rule::Mode;
 use stanch_core::state::{Event, Resolution, State};
+use uuid::Uuid;
 
 use crate::case::{Case, Entry};
-use crate::{Engine, EngineError, Next};
+use crate::due::resting;
+use crate::{Engine, EngineError, Next, backlog};
 
 /// What became of one finding on one resource.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -45,36 +47,64 @@ pub enum Taken {
     NoResource,
 }
 
+/// How a finding came.
+pub(crate) struct Delivery<'d> {
+    /// SHA-256 (hex) of its raw bytes.
+    pub(crate) digest: &'d str,
+    /// Its raw bytes.
+    pub(crate) raw: &'d str,
+    /// When, milliseconds since the epoch.
+    pub(crate) received: Millis,
+    /// The person who asked for it (`cli:alice`), where one did.
+    pub(crate) asked_by: Option<&'d str>,
+    /// Whether it was listed when stanch first looked at its scope.
+    pub(crate) first: bool,
+    /// Names the delivery in logs and in every call that follows from it.
+    pub(crate) correlation: Uuid,
+}
+
 impl Engine {
     /// Takes findings in. Repeating a delivery changes nothing.
     pub async fn ingest(&self, findings: Vec<Finding<'_>>) -> Result<Vec<Intake>, EngineError> {
+        self.ingest_as(findings, (self.ports.new_id)()).await
+    }
+
+    /// Takes the findings of the delivery `correlation` in.
+    pub(crate) async fn ingest_as(&self, findings: Vec<Finding<'_>>, correlation: Uuid) -> Result<Vec<Intake>, EngineError> {
         let mut all = Vec::new();
         for finding in findings {
-            let received = self.now();
-            let raw = finding.raw.to_string();
-            let digest = sha256_hex(raw.as_bytes());
-            let finding = Finding { raw: Text::default(), ..finding }.into_owned();
-            if finding.resources.is_empty() {
-                let finding = finding.uid.to_string();
-                all.push(Intake { remediation: None, taken: Taken::NoResource, finding, resource: "-".into() });
-            } else {
-                for resource in &finding.resources {
-                    all.push(self.take_in(&finding, resource, &digest, &raw, received, None).await?);
-                }
-            }
+            all.extend(self.ingest_one(finding, false, correlation).await?);
         }
         Ok(all)
     }
 
-    /// Takes one finding on one of its resources in. `asked_by` is set when a person asked for it.
+    /// Takes a finding in that a sweep listed; `first`: it was there before stanch first looked at its scope.
+    pub(crate) async fn ingest_listed(&self, finding: Finding<'static>, first: bool) -> Result<(), EngineError> {
+        self.ingest_one(finding, first, (self.ports.new_id)()).await.map(drop)
+    }
+
+    async fn ingest_one(&self, finding: Finding<'_>, first: bool, correlation: Uuid) -> Result<Vec<Intake>, EngineError> {
+        let raw = finding.raw.to_string();
+        let digest = sha256_hex(raw.as_bytes());
+        let finding = Finding { raw: Text::default(), ..finding }.into_owned();
+        if finding.resources.is_empty() {
+            let finding = finding.uid.to_string();
+            return Ok(vec![Intake { remediation: None, taken: Taken::NoResource, finding, resource: "-".into() }]);
+        }
+        let delivery = Delivery { digest: &digest, raw: &raw, received: self.now(), asked_by: None, first, correlation };
+        let mut all = Vec::new();
+        for resource in &finding.resources {
+            all.push(self.take_in(&finding, resource, &delivery).await?);
+        }
+        Ok(all)
+    }
+
+    /// Takes one finding on one of its resources in.
     pub(crate) async fn take_in(
         &self,
         finding: &Finding<'static>,
         resource: &Resource<'static>,
-        digest: &str,
-        raw: &str,
-        received: Millis,
-        asked_by: Option<&str>,
+        delivery: &Delivery<'_>,
     ) -> Result<Intake, EngineError> {
         let control = self.ports.fixes.control(finding);
         let key = RemediationKey::of(finding, resource, control.as_deref());
@@ -83,12 +113,9 @@ impl Engine {
         // Two workers may take the same fault in at once: the store lets one insert, the other finds it and adds to it.
         for _ in 0..8 {
             let outcome = match self.ports.store.find(&key).await? {
-                Some(id) => self.add_report(id, finding, digest, raw, received).await.map(|taken| intake(Some(id), taken)),
+                Some(id) => self.add_report(id, finding, delivery).await.map(|taken| intake(Some(id), taken)),
                 None if !finding.is_open() => return Ok(intake(None, Taken::NotOpen)),
-                None => self
-                    .open(&key, control.clone(), finding, resource, digest, raw, received, asked_by)
-                    .await
-                    .map(|id| intake(Some(id), Taken::Opened)),
+                None => self.open(&key, control.clone(), finding, resource, delivery).await.map(|id| intake(Some(id), Taken::Opened)),
             };
             match outcome {
                 Err(EngineError::Store(StoreError::Conflict { .. })) => {}
@@ -98,52 +125,57 @@ impl Engine {
         Err(StoreError::Conflict { id: key.as_str().to_owned() }.into())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one new row")]
     async fn open(
         &self,
         key: &RemediationKey,
         control: Option<String>,
         finding: &Finding<'static>,
         resource: &Resource<'static>,
-        digest: &str,
-        raw: &str,
-        received: Millis,
-        asked_by: Option<&str>,
+        delivery: &Delivery<'_>,
     ) -> Result<RemediationId, EngineError> {
-        let decision = decide(&self.rules, finding, resource, received);
+        let mut decision = decide(&self.rules, finding, resource, delivery.received);
+        let backlog = delivery.first && !self.takes_backlog(&decision);
+        if backlog {
+            decision = Decision::record(backlog::WHY);
+        }
         let id = RemediationId((self.ports.new_id)());
         let acts = decision.mode != Mode::Record;
         let why = decision.reasons.join("; ");
         let mut case = Case::new(Remediation {
-            raw_digest: digest.to_owned(),
+            raw_digest: delivery.digest.to_owned(),
             control,
-            asked_by: asked_by.map(str::to_owned),
-            ..blank(id, key.clone(), finding, resource.clone(), decision, received)
+            asked_by: delivery.asked_by.map(str::to_owned),
+            backlog,
+            correlation: Some(delivery.correlation),
+            ..blank(id, key.clone(), finding, resource.clone(), decision, delivery.received)
         });
-        case.body(digest.to_owned(), raw.to_owned());
+        case.body(delivery.digest.to_owned(), delivery.raw.to_owned());
         case.record(self, None, Entry::new(ActivityStatus::Other, "Received", format!("{}: {why}", finding.title)));
-        if !acts {
+        if !acts && !backlog {
             case.notify(self, "A finding was recorded");
         }
         case.commit(self, if acts { Next::Now } else { Next::Idle }).await?;
-        tracing::info!(remediation = %id, finding = %finding.uid, "finding received");
+        tracing::info!(remediation = %id, finding = %finding.uid, backlog, "finding received");
         Ok(id)
     }
 
-    async fn add_report(
-        &self,
-        id: RemediationId,
-        finding: &Finding<'static>,
-        digest: &str,
-        raw: &str,
-        received: Millis,
-    ) -> Result<Taken, EngineError> {
+    async fn add_report(&self, id: RemediationId, finding: &Finding<'static>, delivery: &Delivery<'_>) -> Result<Taken, EngineError> {
+        let received = delivery.received;
         let mut case = Case::load(self, id).await?;
         let Some(heard) = hear(&mut case.remediation, finding, received) else { return Ok(Taken::Known) };
         let closed_at = heard.stamp.unwrap_or(received);
+        case.remediation.correlation = Some(delivery.correlation);
         match (case.state(), heard.open) {
+            // A person who asks for a fault of the backlog does not wait for a rule that takes all of it.
+            (State::Open, Some(true)) if case.remediation.backlog && delivery.asked_by.is_some() => {
+                case.remediation.finding = finding.clone();
+                case.remediation.asked_by = delivery.asked_by.map(str::to_owned);
+                let decision = decide(&self.rules, finding, &case.remediation.resource, received);
+                self.leave_backlog(&mut case, decision).await?;
+                return Ok(Taken::Known);
+            }
             (State::Resolved { .. } | State::StillReported, Some(true)) if heard.changed && is_news(&case.remediation, &heard) => {
-                case.body(digest.to_owned(), raw.to_owned());
+                case.body(delivery.digest.to_owned(), delivery.raw.to_owned());
                 return self.recurred(&mut case, finding, received).await;
             }
             (State::Resolved { .. }, Some(false)) if heard.all_closed && case.remediation.times.closed.is_none() => {
@@ -165,7 +197,7 @@ impl Engine {
                     case.remediation.finding = finding.clone();
                 }
                 if heard.changed {
-                    let next = next_look(&case.remediation);
+                    let next = resting(&case.remediation);
                     case.commit(self, next).await?;
                 }
                 return Ok(Taken::Known);
@@ -180,12 +212,20 @@ impl Engine {
         case.remediation.recurrences += 1;
         case.remediation.finding = finding.clone();
         case.remediation.times.closed = None;
+        case.remediation.backlog = false;
         case.remediation.decision = Some(decide(&self.rules, finding, &case.remediation.resource, received));
         case.advance(Event::Recurred, "reported again after it was resolved")?;
         let message = format!("reported again after it was resolved; recurrence {}", case.remediation.recurrences);
         case.record(self, None, Entry::new(ActivityStatus::Other, "Recurred", message));
         case.commit(self, Next::Now).await?;
         Ok(Taken::Recurred)
+    }
+}
+
+impl Case {
+    /// Begins a new chain of cause and effect: everything that follows from here carries one id.
+    pub(crate) fn correlate(&mut self, engine: &Engine) {
+        self.remediation.correlation = Some((engine.ports.new_id)());
     }
 }
 
@@ -225,7 +265,7 @@ fn hear(remediation: &mut Remediation, finding: &Finding<'static>, received: Mil
 }
 
 /// Whether the case has written nothing and waits: a finding that its source closes ends it.
-fn waits(state: State) -> bool {
+pub(crate) fn waits(state: State) -> bool {
     !matches!(
         state,
         State::Applying
@@ -237,16 +277,6 @@ fn waits(state: State) -> bool {
             | State::Resolved { .. }
             | State::StillReported
     )
-}
-
-/// A report must not disturb when a moving remediation is looked at next.
-fn next_look(remediation: &Remediation) -> Next {
-    match remediation.state {
-        State::Contained { until } | State::Deferred { until } => Next::At(until),
-        State::Open if remediation.decision.as_ref().is_some_and(|d| d.mode != Mode::Record) => Next::Now,
-        state if state.is_moving() => Next::Now,
-        _ => Next::Idle,
-    }
 }
 
 /// Whether a report of a resolved fault is newer than our own proof. A heartbeat, or the echo of our own write-back, is not.
@@ -301,6 +331,7 @@ pub(crate) fn blank(
         fix: None,
         undo: None,
         request: RemediationRequest::default(),
+        second: None,
         times: Times { detected: finding.first_seen.or(finding.created).or(finding.time), received: Some(received), ..Times::default() },
         recurrences: 0,
         tries: 0,

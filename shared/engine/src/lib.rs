@@ -5,20 +5,29 @@
 
 mod apply;
 mod ask;
+mod backlog;
 mod call;
 mod case;
 pub mod checkpoint;
 mod command;
+mod due;
 mod error;
 mod ingest;
 mod observe;
 mod outbox;
 mod outcome;
+mod panic;
+mod parked;
 mod plan;
+mod reconcile;
 mod rollback;
+mod second;
+mod spill;
 mod step;
+mod sweep;
 pub mod trigger;
 mod verify;
+mod work;
 
 use std::sync::Arc;
 
@@ -31,6 +40,9 @@ pub use case::Next;
 pub use command::{Preview, PreviewOutcome};
 pub use error::EngineError;
 pub use ingest::{Intake, Taken};
+pub use reconcile::Round;
+pub use spill::Reader;
+pub use work::{Handled, MAX_DELIVERIES, Worked};
 
 /// Everything the engine works through. `entry` alone names the implementations.
 #[derive(Clone)]
@@ -63,6 +75,8 @@ pub struct Engine {
     pub(crate) ports: Ports,
     pub(crate) rules: Arc<RuleSet>,
     pub(crate) protected: Arc<Protected>,
+    pub(crate) sweep: Arc<sweep::Sweep>,
+    pub(crate) spilling: Option<spill::Spilling>,
 }
 
 /// How long one call may take before its sender gives up, milliseconds.
@@ -75,7 +89,7 @@ pub(crate) const MAX_TRIES: u32 = 9;
 impl Engine {
     /// Puts an engine together.
     pub fn new(ports: Ports, rules: Arc<RuleSet>, protected: Arc<Protected>) -> Self {
-        Engine { ports, rules, protected }
+        Engine { ports, rules, protected, sweep: Arc::default(), spilling: None }
     }
 
     pub(crate) fn now(&self) -> Millis {

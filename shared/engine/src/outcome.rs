@@ -4,21 +4,23 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use stanch_core::api::{ApiFault, ApiRequest, ApiResponse};
-use stanch_core::expr::{Dialect, Expr, Scope};
 use stanch_core::fix::Repeat;
 use stanch_core::ocsf::{ActivityCall, ActivityStatus};
 use stanch_core::operation::{self, Pending, Progress};
-use stanch_core::plan::{Change, Snapshot};
-use stanch_core::port::{ApiError, StoreError};
+use stanch_core::plan::{self, Bindings, Change, FindCall, Snapshot, bind, found};
+use stanch_core::port::{ApiError, Kind, StoreError};
 use stanch_core::remediation::{Attempt, AttemptResult, Outcome, Remediation, Run};
 
-use crate::apply::{current, current_mut};
+use crate::apply::{client_token, current, current_mut};
 use crate::case::{Case, Entry};
 use crate::observe::Live;
 use crate::{Engine, EngineError, Next};
 
 /// How often the result of a write is stored again after others committed in between.
 const RESULT_TRIES: usize = 8;
+
+/// The least time between two looks for what a lost write made, milliseconds.
+const LEAST_BETWEEN_LOOKS_MS: i64 = 60_000;
 
 /// A write that was sent.
 pub(crate) struct Sent<'s> {
@@ -112,6 +114,8 @@ impl Engine {
         let what = format!("change {}: {}", sent.index + 1, change.title);
         let given = match gives(change, response) {
             Ok(given) => given,
+            // It was done, by this send or an earlier one, and what it made must be looked for.
+            Err(why) if change.find.is_some() => return self.leave_open(case, why).await,
             Err(why) => return case.stuck(self, format!("change {} was applied, but {why}", sent.index + 1)).await,
         };
         let started = response.fault.is_none().then(|| operation::started(sent.request, response, now)).flatten();
@@ -217,13 +221,39 @@ impl Engine {
             let at = now + Engine::back_off(case.remediation.tries);
             return case.commit(self, Next::At(at)).await;
         }
+        let mut looked = false;
+        if let Some(find) = &change.find {
+            match self.look(case, run, index, find, snapshot).await {
+                Ok(Some(given)) => {
+                    let message = format!("change {} took effect, and what it made was found: {}", index + 1, change.title);
+                    case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Success, "Applied by observation", message));
+                    let result = AttemptResult { given, ..settled(now, Outcome::AppliedByObservation) };
+                    set_result(&mut case.remediation, index, result);
+                    return case.commit(self, Next::Now).await;
+                }
+                Ok(None) => looked = true,
+                Err(error) if error.kind() == Kind::Retry => return case.again_later(self, &error).await,
+                Err(error) => return case.stuck(self, format!("what change {} made cannot be looked for: {error}", index + 1)).await,
+            }
+        }
         if !change.sets.is_empty() && run.plan.is_after(index, snapshot) && change.gives.is_empty() {
             let message = format!("change {} took effect, as a fresh read shows: {}", index + 1, change.title);
             case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Success, "Applied by observation", message));
             set_result(&mut case.remediation, index, settled(now, Outcome::AppliedByObservation));
             return case.commit(self, Next::Now).await;
         }
-        if run.plan.is_before(index, snapshot) && change.repeat != Repeat::Never {
+        let before = run.plan.is_before(index, snapshot);
+        if before && looked && change.repeat == Repeat::Never && run.attempt(index).is_some_and(|a| a.looked_at.is_none()) {
+            // Lists lag. What is not the same twice as once is sent again only when it was not there twice, a settle time apart.
+            let at = now + self.settle(&run.plan).max(LEAST_BETWEEN_LOOKS_MS);
+            if let Some(attempt) = current_mut(&mut case.remediation).and_then(|r| r.attempts.iter_mut().rev().find(|a| a.change == index))
+            {
+                attempt.looked_at = Some(now);
+            }
+            case.remediation.note = "what the write should have made was not found; looking once more before it is sent again".into();
+            return case.commit(self, Next::At(at)).await;
+        }
+        if before && (looked || change.repeat != Repeat::Never) {
             let message = format!("change {} did not take effect, as a fresh read shows", index + 1);
             case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Other, "Not applied", message));
             set_result(&mut case.remediation, index, settled(now, Outcome::NotSeen));
@@ -231,6 +261,27 @@ impl Engine {
         }
         let why = format!("change {} was sent, no answer came, and a fresh read does not tell whether it took effect", index + 1);
         case.stuck(self, why).await
+    }
+
+    /// Looks for what a change made; `None`: nothing is there.
+    async fn look(
+        &self,
+        case: &Case,
+        run: &Run,
+        index: usize,
+        find: &FindCall,
+        snapshot: &Snapshot,
+    ) -> Result<Option<BTreeMap<String, Value>>, EngineError> {
+        let token = client_token(&case.remediation, run, index);
+        let sealed = self.unseal(case.remediation.id, &find.late).await?;
+        let given = run.given();
+        let request = bind(&find.request, &find.late, Bindings { snapshot, given: &given, client_token: &token, sealed: &sealed })?;
+        let response = self.read(&request, case.remediation.correlation).await?;
+        if response.is_retryable() {
+            let reason = format!("answered {} {}", response.status, response.code().unwrap_or_default());
+            return Err(ApiError::NotSent { call: request.name(), reason, retry: true }.into());
+        }
+        found(find, &response).map_err(|e| EngineError::Refused(e.to_string()))
     }
 }
 
@@ -268,6 +319,7 @@ pub(crate) fn push_result(remediation: &mut Remediation, index: usize, number: u
             client_token: None,
             operation: None,
             accepted: None,
+            looked_at: None,
             result: Some(result),
         });
     }
@@ -288,20 +340,13 @@ pub(crate) fn answered(at: i64, outcome: Outcome, response: &ApiResponse) -> Att
     }
 }
 
+/// What a change gives, by its answer; an error names what the answer lacks.
 fn gives(change: &Change, response: &ApiResponse) -> Result<BTreeMap<String, Value>, String> {
-    let dialect = Dialect::fix(["response".to_owned(), "header".to_owned()]);
-    let headers: Value =
-        response.headers.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect::<serde_json::Map<_, _>>().into();
-    let mut given = BTreeMap::new();
-    for (name, source) in &change.gives {
-        let scope = Scope::new().json("response", &response.body).json("header", &headers);
-        let value = Expr::compile(source, &dialect).and_then(|e| e.eval(&scope)).map_err(|e| e.to_string())?;
-        if value.is_null() {
-            return Err(format!("the answer does not give `{name}`"));
-        }
-        given.insert(name.clone(), value);
+    let given = plan::results(&change.gives, response).map_err(|e| e.to_string())?;
+    match given.iter().find(|(_, value)| value.is_null()) {
+        Some((name, _)) => Err(format!("the answer does not give `{name}`")),
+        None => Ok(given),
     }
-    Ok(given)
 }
 
 fn call_of(request: &ApiRequest, response: &ApiResponse) -> ActivityCall {

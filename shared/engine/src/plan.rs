@@ -86,7 +86,7 @@ impl Engine {
         let (verdict, why) = (report.verdict(), report.why());
         case.seal(sealed);
         case.remediation.times.planned = Some(now);
-        case.remediation.set_aside(Some(&plan.observed));
+        case.remediation.make_room(Some(&plan.observed));
         let approval = (verdict == Verdict::Pass).then(|| Approval {
             plan_hash: hash.clone(),
             by: format!("rule:{}", case.remediation.decision.as_ref().and_then(|d| d.rule.as_deref()).unwrap_or("-")),

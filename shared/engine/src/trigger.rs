@@ -9,8 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use stanch_core::normalize::{NormalizeError, Normalized, events};
-use stanch_core::port::Kind;
+use stanch_core::port::{Kind, StoreError};
+use uuid::Uuid;
 
+use crate::panic::{caught, said};
+use crate::spill::is_unavailable;
 use crate::{Engine, EngineError, Intake};
 
 /// How many times a string is parsed as JSON before it is taken for text.
@@ -82,55 +85,127 @@ pub struct Receipt {
     pub taken: Vec<Intake>,
     /// Events that are no finding by their nature, and why.
     pub ignored: Vec<String>,
-    /// Events that cannot be read, and why; each is logged with its digest.
+    /// Events that cannot be read, and why; each is parked until a person looks at it.
     pub refused: Vec<String>,
+    /// Events put aside until the store can be used: kept, not yet taken in.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spilled: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form serde wants")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Receipt {
     /// Whether nothing of the delivery could be used.
     pub fn is_refused(&self) -> bool {
-        self.taken.is_empty() && !self.refused.is_empty()
+        self.taken.is_empty() && self.spilled == 0 && !self.refused.is_empty()
     }
 }
 
-/// Takes a batch of events in, each by itself: a bad one neither loses nor repeats the others. An error means that the store
-/// could not be used and the whole batch must come again; what was taken in already is not doubled by that.
+/// Takes a batch of events in that came to the function `origin`, each by itself: a bad one neither loses nor repeats the
+/// others. What cannot be read is parked; what comes while the store cannot be used is put aside where the engine has a place for
+/// it. An error means that the whole batch must come again; what was taken in already is not doubled by that.
 pub async fn take_events(
     engine: &Engine,
+    origin: &str,
     batch: &[String],
     normalize: impl for<'a> Fn(&'a str) -> Normalized<'a>,
 ) -> Result<Receipt, EngineError> {
+    let correlation = (engine.ports.new_id)();
     let mut receipt = Receipt::default();
     for delivery in batch {
-        let single = match events(delivery) {
-            Ok(single) => single,
-            Err(error) => {
-                refuse(&mut receipt, delivery, &error.to_string());
-                continue;
+        match events(delivery) {
+            Ok(single) => {
+                for event in single {
+                    take_or_put_aside(engine, origin, event, &normalize, correlation, &mut receipt).await?;
+                }
             }
-        };
-        for event in single {
-            // A panic is a fault of ours, never the sender's: it costs this event, not the process the host counts.
-            let findings = catch_unwind(AssertUnwindSafe(|| normalize(event)));
-            match findings {
-                Ok(Ok(findings)) => match engine.ingest(findings).await {
-                    Ok(taken) => receipt.taken.extend(taken),
-                    Err(error) if error.kind() == Kind::Retry => return Err(error),
-                    Err(error) => refuse(&mut receipt, event, &error.to_string()),
-                },
-                Ok(Err(error @ NormalizeError::NotAFinding { .. })) => receipt.ignored.push(error.to_string()),
-                Ok(Err(error)) => refuse(&mut receipt, event, &error.to_string()),
-                Err(_) => refuse(&mut receipt, event, "reading it failed inside stanch; please report it"),
-            }
+            // Not even one event can be told from the next: the delivery is one.
+            Err(_) => take_or_put_aside(engine, origin, delivery, &normalize, correlation, &mut receipt).await?,
         }
     }
     Ok(receipt)
 }
 
-fn refuse(receipt: &mut Receipt, event: &str, why: &str) {
-    let digest = stanch_core::digest::sha256_hex(event.as_bytes());
-    tracing::error!(digest, bytes = event.len(), why, "event refused");
-    receipt.refused.push(why.to_owned());
+async fn take_or_put_aside(
+    engine: &Engine,
+    origin: &str,
+    event: &str,
+    normalize: &impl for<'a> Fn(&'a str) -> Normalized<'a>,
+    correlation: Uuid,
+    receipt: &mut Receipt,
+) -> Result<(), EngineError> {
+    // Once the store was found out of reach, the rest of the batch does not wait for it again, one by one.
+    let failed = if receipt.spilled > 0 {
+        EngineError::Store(StoreError::Unavailable { reason: "it could not be used a moment ago".into() })
+    } else {
+        match take_event(engine, origin, event, normalize, correlation, receipt).await {
+            Err(error) if is_unavailable(&error) => error,
+            other => return other,
+        }
+    };
+    engine.put_aside(origin, event, failed)?;
+    receipt.spilled += 1;
+    Ok(())
+}
+
+/// Takes one event in, or parks it. An error means that it must come again.
+pub(crate) async fn take_event(
+    engine: &Engine,
+    origin: &str,
+    event: &str,
+    normalize: &impl for<'a> Fn(&'a str) -> Normalized<'a>,
+    correlation: Uuid,
+    receipt: &mut Receipt,
+) -> Result<(), EngineError> {
+    if let Some(why) = take(engine, event, normalize, correlation, receipt).await? {
+        engine.park_event(origin, event, &why).await?;
+        receipt.refused.push(why);
+    }
+    Ok(())
+}
+
+/// Takes in again what was parked as one. Parks nothing.
+pub(crate) async fn retake(
+    engine: &Engine,
+    delivery: &str,
+    normalize: impl for<'a> Fn(&'a str) -> Normalized<'a>,
+) -> Result<Receipt, EngineError> {
+    let correlation = (engine.ports.new_id)();
+    let mut receipt = Receipt::default();
+    for event in events(delivery)? {
+        let refused = take(engine, event, &normalize, correlation, &mut receipt).await?;
+        receipt.refused.extend(refused);
+    }
+    Ok(receipt)
+}
+
+/// Reads one event and takes its findings in. `Some`: why that is not possible.
+async fn take(
+    engine: &Engine,
+    event: &str,
+    normalize: &impl for<'a> Fn(&'a str) -> Normalized<'a>,
+    correlation: Uuid,
+    receipt: &mut Receipt,
+) -> Result<Option<String>, EngineError> {
+    // A panic is a fault of ours, never the sender's: it costs this event, not the process the host counts.
+    let findings = match catch_unwind(AssertUnwindSafe(|| normalize(event))) {
+        Ok(Ok(findings)) => findings,
+        Ok(Err(error @ NormalizeError::NotAFinding { .. })) => {
+            receipt.ignored.push(error.to_string());
+            return Ok(None);
+        }
+        Ok(Err(error)) => return Ok(Some(error.to_string())),
+        Err(cause) => return Ok(Some(EngineError::Panicked(said(cause.as_ref())).to_string())),
+    };
+    match caught(engine.ingest_as(findings, correlation)).await {
+        Ok(taken) => receipt.taken.extend(taken),
+        Err(error) if error.kind() == Kind::Retry => return Err(error),
+        Err(error) => return Ok(Some(error.to_string())),
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

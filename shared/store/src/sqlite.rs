@@ -49,7 +49,12 @@ impl SqliteStore {
     /// server. What writes fails with `Unavailable`.
     pub fn open_read_only(folder: &Path) -> Result<Self, StoreError> {
         let connection = folder::open_read_only(folder, schema::refuse_newer)?;
-        Ok(SqliteStore { reader: Mutex::new(connection), writer: None, seal: Arc::new(Seal::in_folder(folder)), place: Place::Folder(folder.to_owned()) })
+        Ok(SqliteStore {
+            reader: Mutex::new(connection),
+            writer: None,
+            seal: Arc::new(Seal::in_folder(folder)),
+            place: Place::Folder(folder.to_owned()),
+        })
     }
 
     /// A store that is gone with the process.

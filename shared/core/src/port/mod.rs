@@ -3,6 +3,7 @@
 
 mod queue;
 mod source;
+mod spill;
 mod store;
 
 use std::future::Future;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 pub use queue::{NUDGE_FORMAT, Nudge, Received, WorkQueue};
 pub use source::{FindingSource, Listed, Scope, SourceAnswer, SourceError, Unread, WriteBack};
+pub use spill::{Spill, Spilled};
 pub use store::{Cap, Commit, Filter, Head, Hold, OutboxItem, OutboxMessage, Parked, ParkedKind, Store, StoreError, Summary, Vault};
 
 use crate::api::{ApiRequest, ApiResponse};

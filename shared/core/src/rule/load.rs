@@ -44,6 +44,8 @@ struct Raw {
     accept_unproven: Vec<String>,
     #[serde(default)]
     approvers: Approvers,
+    #[serde(default)]
+    backlog: bool,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +146,7 @@ impl Reader<'_> {
             expires,
             accept_unproven: raw.accept_unproven,
             approvers: raw.approvers,
+            backlog: raw.backlog,
             file: self.file.name.clone(),
         })
     }

@@ -35,6 +35,7 @@ limits: {per_hour: 10, per_account: 5}
 expires: 2027-03-31
 accept_unproven: [azure-sql-deny-public-network]
 approvers: {another_person: true}
+backlog: true
 ";
 
 #[test]
@@ -55,7 +56,7 @@ fn every_key_is_read() {
     assert_eq!(rule.limits, Limits { per_hour: 10, per_account: Some(5) });
     assert_eq!(rule.expires, Some(jiff::civil::date(2027, 3, 31)));
     assert_eq!(rule.accept_unproven, ["azure-sql-deny-public-network"]);
-    assert!(rule.approvers.another_person);
+    assert!(rule.approvers.another_person && rule.backlog && rules.takes_backlog());
     assert_eq!(rule.file, "rules.yaml");
     assert_eq!(rules.check(), []);
 }
@@ -67,7 +68,7 @@ fn what_is_left_out_has_a_default() {
     assert!(rule.enabled && rule.on.is_empty() && rule.scope.is_empty() && rule.when.is_none() && rule.steps.is_empty());
     assert_eq!((rule.order, rule.limits, rule.expires), (100, Limits::default(), None));
     assert_eq!(rule.limits.per_hour, 20);
-    assert!(!rule.approvers.another_person);
+    assert!(!rule.approvers.another_person && !rule.backlog && !rules.takes_backlog());
     assert!(load("").unwrap().is_empty() && load("# only a comment\n").unwrap().is_empty());
 }
 
@@ -219,4 +220,14 @@ fn a_rule_lives_through_its_last_day() {
     assert!(expired(0).is_empty() && expired(10 * day - 1).is_empty());
     assert_eq!(expired(10 * day), ["a"]);
     assert_eq!(expired(i64::MAX), ["a"], "a time outside the calendar is past every day");
+}
+
+#[test]
+fn the_digest_tells_a_changed_set_whatever_the_files_are_called() {
+    let digest = |files: &[(&str, &str)]| RuleSet::load(files.iter().copied()).unwrap().digest().to_owned();
+    let (a, b) = ("rule: a\nmode: record\n", "rule: b\nmode: record\n");
+    let first = digest(&[("1.yaml", a), ("2.yaml", b)]);
+    assert_eq!(digest(&[("x/2.yaml", b), ("x/9.yaml", a)]), first);
+    assert_ne!(digest(&[("1.yaml", a)]), first);
+    assert_ne!(digest(&[("1.yaml", a), ("2.yaml", "rule: b\nmode: record\nbacklog: true\n")]), first);
 }

@@ -136,3 +136,27 @@ fn passed_findings_samples_and_findings_without_a_resource_open_nothing_to_do() 
     assert_eq!(recorded.state, State::Open, "{}", recorded.note);
     assert_eq!(world.writes(), 0);
 }
+
+#[test]
+fn an_unchanged_heartbeat_calls_no_cloud_and_commits_nothing() {
+    for (rules, state) in [
+        (crate::world::auto_rules(), "resolved"),
+        ("rule: ask\nmode: approve\ndo:\n  - fix: recommended\n".to_owned(), "awaiting-approval"),
+        (stanch_library::DEFAULT_RULES.to_owned(), "planned"),
+        ("rule: keep\nmode: record\n".to_owned(), "open"),
+    ] {
+        let world = World::with_rules(&rules);
+        let known = world.open(&bucket());
+        let before = (world.load(known.id).version, world.sandbox.requests().len());
+        for _ in 0..3 {
+            turn_to(now() + 600_000);
+            world.source.put(bucket());
+            let mut heartbeat = bucket();
+            heartbeat.modified = known.finding.modified;
+            assert_eq!(crate::world::wait(world.engine.ingest(vec![heartbeat])).unwrap()[0].taken, Taken::Known);
+            world.reconcile();
+        }
+        let after = world.load(known.id);
+        assert_eq!((after.version, world.sandbox.requests().len(), after.state.name()), (before.0, before.1, state));
+    }
+}

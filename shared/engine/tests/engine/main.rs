@@ -2,14 +2,23 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test program; clippy knows only its test functions")]
 
+mod backlog;
 mod between;
 mod checkpoints;
 mod containment;
+mod due;
 mod every_fix;
+mod faulty;
 mod gates;
 mod intake;
 mod operations;
+mod outbox;
+mod parked;
+mod reconcile;
 mod record;
+mod second;
 mod subjects;
+mod sweep;
 mod unknown;
+mod work;
 mod world;

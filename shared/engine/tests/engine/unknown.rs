@@ -54,6 +54,29 @@ fn an_outage_that_does_not_end_calls_a_person_and_writes_nothing() {
     assert_eq!((stuck.state, world.writes()), (State::Stuck, 0), "{}", stuck.note);
 }
 
+#[test]
+fn what_a_lost_answer_made_is_found_and_not_made_twice() {
+    let world = World::new();
+    world.sandbox.inject(Fault::once(FaultKind::TimeoutLanded, "ec2.CreateSecurityGroup"));
+    let held = world.open(&subject("aws-ec2-quarantine-instance").finding());
+    assert!(matches!(held.state, State::Contained { .. }), "{}: {}", held.state, held.note);
+    let made = world.sandbox.writes().iter().filter(|w| w.request.name() == "ec2.CreateSecurityGroup").count();
+    assert_eq!(made, 1, "found, not made again");
+    let run = held.fix.as_ref().expect("a run");
+    let result = run.attempts[0].result.clone().expect("a result");
+    assert_eq!(result.outcome, Outcome::AppliedByObservation);
+    assert!(result.given.contains_key("sg"), "{:?}", result.given);
+    assert_eq!(world.undo(held.id).state, State::RolledBack, "what was found can be put back");
+}
+
+#[test]
+fn what_a_lost_write_did_not_make_is_made_afterwards() {
+    let world = World::new();
+    world.sandbox.inject(Fault::once(FaultKind::TimeoutLost, "ec2.CreateSecurityGroup"));
+    let held = world.open(&subject("aws-ec2-quarantine-instance").finding());
+    assert!(matches!(held.state, State::Contained { .. }), "{}: {}", held.state, held.note);
+}
+
 /// Dying right after the intent was stored, for every change of every fix: the next process finds the truth by reading.
 #[test]
 fn dying_between_intent_and_result_ends_right_with_nothing_applied_twice() {

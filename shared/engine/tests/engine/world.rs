@@ -9,15 +9,15 @@ use std::sync::{Arc, LazyLock, Mutex};
 use stanch_core::api::{ApiCall, ApiRequest, ApiResponse, Method};
 use stanch_core::cloud::{Account, Cloud, Resource};
 use stanch_core::finding::{Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Millis, Product, Severity, Source};
-use stanch_core::port::{
-    ApiError, BoxFuture, CloudApi, NoMeter, Notice, Notifier, NotifyError, Nudge, Received, StoreError, Vault, WorkQueue,
-};
+use stanch_core::port::{ApiError, BoxFuture, CloudApi, NoMeter, Notice, Notifier, NotifyError, StoreError, Vault, WorkQueue};
 use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_core::rule::RuleSet;
-use stanch_engine::{Engine, Intake, Next, Ports};
+use stanch_engine::{Engine, Intake, Next, Ports, Round};
 use stanch_library::Library;
 use stanch_sandbox::{Sandbox, SandboxSource};
-use stanch_store::SqliteStore;
+use stanch_store::{LocalQueue, SqliteStore};
+
+use crate::faulty::FaultyStore;
 
 pub(crate) const START: Millis = 1_790_000_000_000;
 
@@ -62,23 +62,45 @@ pub(crate) fn is_write(request: &ApiRequest) -> bool {
     }
 }
 
-pub(crate) struct Quiet;
+/// The channels people are told on: it remembers what was sent, and may be down or refuse.
+#[derive(Default)]
+pub(crate) struct Post {
+    /// Channel, key, title.
+    pub(crate) sent: Mutex<Vec<(String, uuid::Uuid, String)>>,
+    /// Tries by channel.
+    pub(crate) tries: Mutex<BTreeMap<String, usize>>,
+    /// Channels that take nothing, and whether trying again helps.
+    pub(crate) closed: Mutex<BTreeMap<String, bool>>,
+}
 
-impl WorkQueue for Quiet {
-    fn send<'a>(&'a self, _: &'a Nudge, _: u64) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(std::future::ready(Ok(())))
+impl Post {
+    pub(crate) fn titles(&self) -> Vec<String> {
+        self.sent.lock().expect("a lock").iter().map(|(_, _, title)| title.clone()).collect()
     }
-    fn receive(&self, _: usize, _: u64) -> BoxFuture<'_, Result<Vec<Received>, StoreError>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
+
+    pub(crate) fn close(&self, channel: &str, retry: bool) {
+        self.closed.lock().expect("a lock").insert(channel.into(), retry);
     }
-    fn complete<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(std::future::ready(Ok(())))
+
+    pub(crate) fn reopen(&self, channel: &str) {
+        self.closed.lock().expect("a lock").remove(channel);
+    }
+
+    pub(crate) fn tried(&self, channel: &str) -> usize {
+        self.tries.lock().expect("a lock").get(channel).copied().unwrap_or(0)
     }
 }
 
-impl Notifier for Quiet {
-    fn send<'a>(&'a self, _: &'a str, _: uuid::Uuid, _: &'a Notice, _: Millis) -> BoxFuture<'a, Result<(), NotifyError>> {
-        Box::pin(std::future::ready(Ok(())))
+impl Notifier for Post {
+    fn send<'a>(&'a self, channel: &'a str, key: uuid::Uuid, notice: &'a Notice, _: Millis) -> BoxFuture<'a, Result<(), NotifyError>> {
+        *self.tries.lock().expect("a lock").entry(channel.into()).or_default() += 1;
+        let closed = self.closed.lock().expect("a lock").get(channel).copied();
+        let refused = |retry| NotifyError { channel: channel.into(), reason: "closed by the test".into(), retry };
+        let answer = closed.map_or(Ok(()), |retry| Err(refused(retry)));
+        if answer.is_ok() {
+            self.sent.lock().expect("a lock").push((channel.into(), key, notice.title.clone()));
+        }
+        Box::pin(std::future::ready(answer))
     }
 }
 
@@ -105,7 +127,9 @@ pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) source: SandboxSource,
     pub(crate) store: Arc<SqliteStore>,
+    pub(crate) post: Arc<Post>,
     pub(crate) vault: Arc<Shelf>,
+    pub(crate) ports: Ports,
     pub(crate) engine: Engine,
 }
 
@@ -131,6 +155,11 @@ pub(crate) fn auto_rules() -> String {
     AUTO.replace("FIXES", &names.join(", "))
 }
 
+fn engine(ports: &Ports, rules: &str) -> Engine {
+    let rules = RuleSet::load([("test.yaml", rules)]).unwrap_or_else(|e| panic!("{e:?}"));
+    Engine::new(ports.clone(), Arc::new(rules), Arc::new(stanch_library::protected().expect("protected targets")))
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         World::with_rules(&auto_rules())
@@ -151,14 +180,15 @@ impl World {
         World::through(sandbox, clouds, &auto_rules())
     }
 
+    /// A world in which the cloud of every call is this one.
     pub(crate) fn through(sandbox: Sandbox, clouds: Arc<dyn CloudApi>, rules: &str) -> Self {
-        World::with_queue(sandbox, clouds, Arc::new(Quiet), rules)
+        World::with_queue(sandbox, clouds, Arc::new(LocalQueue::new(Arc::new(now)).0), rules)
     }
 
     pub(crate) fn with_queue(sandbox: Sandbox, clouds: Arc<dyn CloudApi>, queue: Arc<dyn WorkQueue>, rules: &str) -> Self {
         let source = SandboxSource::new(now);
         let store = Arc::new(SqliteStore::in_memory().expect("a store"));
-        let vault = Arc::new(Shelf::default());
+        let (post, vault) = (Arc::new(Post::default()), Arc::new(Shelf::default()));
         let ids = AtomicU64::new(1);
         let ports = Ports {
             clouds,
@@ -166,15 +196,34 @@ impl World {
             store: store.clone(),
             queue,
             vault: Some(vault.clone()),
-            notifier: Arc::new(Quiet),
+            notifier: post.clone(),
             meter: Arc::new(NoMeter),
             fixes: library(),
             clock: Arc::new(now),
             new_id: Arc::new(move || uuid::Uuid::from_u128(u128::from(ids.fetch_add(1, Ordering::Relaxed)))),
         };
-        let rules = RuleSet::load([("test.yaml", rules)]).unwrap_or_else(|e| panic!("{e:?}"));
-        let engine = Engine::new(ports, Arc::new(rules), Arc::new(stanch_library::protected().expect("protected targets")));
-        World { sandbox, source, store, vault, engine }
+        let engine = engine(&ports, rules);
+        World { sandbox, source, store, post, vault, ports, engine }
+    }
+
+    /// The same world with other rules, as after a new start.
+    pub(crate) fn set_rules(&mut self, rules: &str) {
+        self.engine = engine(&self.ports, rules);
+    }
+
+    /// The same world with a store that fails when it is told to.
+    pub(crate) fn with_faults(mut self, rules: &str) -> (Self, Arc<FaultyStore>) {
+        let faulty = Arc::new(FaultyStore::new(self.store.clone()));
+        self.ports.store = faulty.clone();
+        self.set_rules(rules);
+        (self, faulty)
+    }
+
+    /// One round of the timer, in which no part failed.
+    pub(crate) fn reconcile(&self) -> Round {
+        let round = wait(self.engine.reconcile(100));
+        assert!(round.failed.is_empty(), "{:?}", round.failed);
+        round
     }
 
     /// Takes a finding in and runs everything to rest.
@@ -240,6 +289,17 @@ pub(crate) struct Subject {
 
 const AWS: &str = "111122223333";
 const SUB: &str = "00000000-0000-4000-8000-000000000001";
+
+/// One of many public buckets that are not in the estate: what a source may report about, and no more.
+pub(crate) fn numbered(n: usize) -> Finding<'static> {
+    let mut finding = crate::subjects::subject("aws-s3-block-public-access").finding();
+    finding.uid = format!("finding-{n:04}").into();
+    finding.source_ref.id = finding.uid.clone();
+    for resource in &mut finding.resources {
+        resource.uid = format!("arn:aws:s3:::bucket-{n}").into();
+    }
+    finding
+}
 
 impl Subject {
     pub(crate) fn finding(&self) -> Finding<'static> {

@@ -1,0 +1,154 @@
+//! The real store, made to fail where a test says so.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use stanch_core::chain::ChainEntry;
+use stanch_core::cloud::ResourceUid;
+use stanch_core::finding::Millis;
+use stanch_core::port::{BoxFuture, Cap, Commit, Filter, Head, Hold, OutboxItem, Parked, Store, StoreError, Summary};
+use stanch_core::remediation::{Remediation, RemediationId, RemediationKey};
+use stanch_store::SqliteStore;
+use uuid::Uuid;
+
+pub(crate) struct FaultyStore {
+    real: Arc<SqliteStore>,
+    /// Every call fails.
+    down: AtomicBool,
+    /// These rows cannot be read.
+    unreadable: Mutex<BTreeSet<RemediationId>>,
+    /// These rows are held by somebody else.
+    locked: Mutex<BTreeSet<RemediationId>>,
+    /// This call fails.
+    failing: Mutex<Option<&'static str>>,
+}
+
+impl FaultyStore {
+    pub(crate) fn new(real: Arc<SqliteStore>) -> Self {
+        FaultyStore {
+            real,
+            down: AtomicBool::new(false),
+            unreadable: Mutex::default(),
+            locked: Mutex::default(),
+            failing: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::Relaxed);
+    }
+
+    pub(crate) fn break_row(&self, id: RemediationId) {
+        self.unreadable.lock().expect("a lock").insert(id);
+    }
+
+    pub(crate) fn mend_row(&self, id: RemediationId) {
+        self.unreadable.lock().expect("a lock").remove(&id);
+    }
+
+    pub(crate) fn lock_row(&self, id: RemediationId) {
+        self.locked.lock().expect("a lock").insert(id);
+    }
+
+    pub(crate) fn fail(&self, call: &'static str) {
+        *self.failing.lock().expect("a lock") = Some(call);
+    }
+
+    fn via<'a, T: Send + 'a>(&self, call: BoxFuture<'a, Result<T, StoreError>>) -> BoxFuture<'a, Result<T, StoreError>> {
+        if self.down.load(Ordering::Relaxed) {
+            return unavailable("switched off by the test");
+        }
+        call
+    }
+}
+
+fn unavailable<'a, T: Send + 'a>(reason: &str) -> BoxFuture<'a, Result<T, StoreError>> {
+    Box::pin(std::future::ready(Err(StoreError::Unavailable { reason: reason.to_owned() })))
+}
+
+impl Store for FaultyStore {
+    fn find<'a>(&'a self, key: &'a RemediationKey) -> BoxFuture<'a, Result<Option<RemediationId>, StoreError>> {
+        self.via(self.real.find(key))
+    }
+    fn load(&self, id: RemediationId) -> BoxFuture<'_, Result<Option<Remediation>, StoreError>> {
+        if self.locked.lock().expect("a lock").contains(&id) {
+            return unavailable("locked by the test");
+        }
+        if self.unreadable.lock().expect("a lock").contains(&id) {
+            let broken = StoreError::Unreadable { what: format!("remediation {id}"), reason: "broken by the test".into() };
+            return self.via(Box::pin(std::future::ready(Err(broken))));
+        }
+        self.via(self.real.load(id))
+    }
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.via(self.real.commit(commit))
+    }
+    fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Summary>, StoreError>> {
+        self.via(self.real.list(filter))
+    }
+    fn due(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<RemediationId>, StoreError>> {
+        self.via(self.real.due(now, limit))
+    }
+    fn record(&self, id: RemediationId) -> BoxFuture<'_, Result<Vec<ChainEntry>, StoreError>> {
+        self.via(self.real.record(id))
+    }
+    fn reserve<'a>(&'a self, caps: &'a [Cap]) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.via(self.real.reserve(caps))
+    }
+    fn reserved<'a>(&'a self, cap: &'a Cap) -> BoxFuture<'a, Result<u32, StoreError>> {
+        self.via(self.real.reserved(cap))
+    }
+    fn writes_allowed(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.via(self.real.writes_allowed())
+    }
+    fn allow_writes(&self, allowed: bool) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.via(self.real.allow_writes(allowed))
+    }
+    fn unseal<'a>(&'a self, id: RemediationId, reference: &'a str) -> BoxFuture<'a, Result<Option<Value>, StoreError>> {
+        self.via(self.real.unseal(id, reference))
+    }
+    fn body<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        self.via(self.real.body(digest))
+    }
+    fn outbox(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<(RemediationId, OutboxItem)>, StoreError>> {
+        if *self.failing.lock().expect("a lock") == Some("outbox") {
+            return unavailable("failing for the test");
+        }
+        self.via(self.real.outbox(now, limit))
+    }
+    fn sent(&self, item: Uuid) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.via(self.real.sent(item))
+    }
+    fn unsent<'a>(&'a self, item: Uuid, at: Millis, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.via(self.real.unsent(item, at, reason))
+    }
+    fn hold(&self, hold: Hold) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.via(self.real.hold(hold))
+    }
+    fn held<'a>(&'a self, fix: &'a str, resource: &'a ResourceUid) -> BoxFuture<'a, Result<Option<Hold>, StoreError>> {
+        self.via(self.real.held(fix, resource))
+    }
+    fn value<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        self.via(self.real.value(name))
+    }
+    fn set_value<'a>(&'a self, name: &'a str, expected: Option<&'a str>, new: Option<&'a str>) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.via(self.real.set_value(name, expected, new))
+    }
+    fn park(&self, parked: Parked) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.via(self.real.park(parked))
+    }
+    fn parked(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Parked>, StoreError>> {
+        self.via(self.real.parked(limit))
+    }
+    fn unpark<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.via(self.real.unpark(id))
+    }
+    fn heads(&self, after: Option<RemediationId>, limit: usize) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
+        self.via(self.real.heads(after, limit))
+    }
+    fn prune(&self, before: Millis) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.via(self.real.prune(before))
+    }
+}

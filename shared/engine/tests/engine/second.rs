@@ -1,0 +1,117 @@
+//! The second clock of verification: the source must agree in its own time.
+
+use stanch_core::finding::Finding;
+use stanch_core::port::Store;
+use stanch_core::remediation::Remediation;
+use stanch_core::state::{Resolution, State};
+
+use crate::subjects::subject;
+use crate::world::{World, auto_rules, now, turn_to, wait};
+
+const FIXED: State = State::Resolved { how: Resolution::Fixed };
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+const LATENCY: i64 = 25 * HOUR;
+
+fn world() -> World {
+    World::with_rules(&format!("{}  - notify: {{channel: ops}}\n", auto_rules()))
+}
+
+fn finding() -> Finding<'static> {
+    subject("aws-s3-block-public-access").finding()
+}
+
+fn told(world: &World) -> usize {
+    wait(world.engine.send_outbox(100)).expect("sent");
+    world.post.titles().iter().filter(|title| title.contains("still reported")).count()
+}
+
+/// A fixed case, at the time its source is asked first.
+fn fixed(world: &World) -> Remediation {
+    let fixed = world.open(&finding());
+    assert_eq!((fixed.state, fixed.times.closed), (FIXED, None));
+    let verified = fixed.times.verified.expect("proven");
+    turn_to(verified + LATENCY - 1);
+    assert_eq!(world.reconcile().ran, 0, "the source has its own delay");
+    turn_to(verified + LATENCY);
+    fixed
+}
+
+#[test]
+fn a_source_that_agrees_closes_the_second_clock() {
+    for gone in [false, true] {
+        let world = world();
+        let case = fixed(&world);
+        let id = finding().source_ref.id;
+        assert!(if gone { world.source.remove(&id) } else { world.source.close(&id) });
+        assert_eq!(world.reconcile().ran, 1);
+        let agreed = world.load(case.id);
+        assert_eq!((agreed.state, agreed.times.closed, told(&world), world.writes()), (FIXED, Some(now()), 0, 1));
+        assert_eq!(wait(world.store.due(i64::MAX, 9)).unwrap(), [], "nothing is left to do");
+        assert!(wait(world.store.record(case.id)).unwrap().last().unwrap().body.contains("the source agrees"));
+    }
+}
+
+#[test]
+fn fixed_but_still_reported_is_told_once_and_looked_at_ever_more_rarely() {
+    let world = world();
+    let case = fixed(&world);
+    let (mut days, requests) = (Vec::new(), world.sandbox.requests().len());
+    for _ in 0..5 {
+        assert_eq!(world.reconcile().ran, 1);
+        let still = world.load(case.id);
+        assert_eq!(still.state, State::StillReported, "{}", still.note);
+        let at = still.second.expect("a next look").at;
+        days.push((at - now()) / DAY);
+        // A heartbeat of the source that says nothing new does not disturb it.
+        let mut heartbeat = finding();
+        heartbeat.modified = case.finding.modified;
+        world.report(&heartbeat);
+        turn_to(at - 1);
+        assert_eq!(world.reconcile().ran, 0);
+        turn_to(at);
+    }
+    assert_eq!((days, told(&world)), (vec![1, 2, 4, 7, 7], 1));
+
+    world.source.close(&finding().source_ref.id);
+    world.reconcile();
+    let agreed = world.load(case.id);
+    assert_eq!((agreed.state, agreed.times.closed.is_some()), (FIXED, true));
+    assert_eq!(wait(world.store.due(i64::MAX, 9)).unwrap(), []);
+    assert_eq!((world.sandbox.requests().len(), world.writes()), (requests, 1), "no cloud was called");
+}
+
+#[test]
+fn a_source_out_of_reach_is_asked_again_and_accused_of_nothing() {
+    let world = world();
+    let case = fixed(&world);
+    world.source.set_available(false);
+    for _ in 0..20 {
+        world.reconcile();
+        turn_to(now() + HOUR);
+    }
+    let waiting = world.load(case.id);
+    assert_eq!((waiting.state, waiting.times.closed, told(&world)), (FIXED, None, 0));
+    world.source.set_available(true);
+    world.source.close(&finding().source_ref.id);
+    world.reconcile();
+    assert_eq!(world.load(case.id).times.closed, Some(now()));
+}
+
+#[test]
+fn a_source_that_cannot_be_asked_is_not_waited_for() {
+    let world = world();
+    let fixed = world.open(&subject("azure-sql-remove-any-address-rules").finding()); // Prowler
+    assert_eq!(fixed.state, FIXED, "{}", fixed.note);
+    assert_eq!(wait(world.store.due(i64::MAX, 9)).unwrap(), []);
+}
+
+#[test]
+fn a_person_may_put_back_what_is_still_reported_and_the_clock_stops() {
+    let world = world();
+    let case = fixed(&world);
+    world.reconcile();
+    assert_eq!(world.load(case.id).state, State::StillReported);
+    assert_eq!(world.undo(case.id).state, State::RolledBack);
+    assert_eq!(wait(world.store.due(i64::MAX, 9)).unwrap(), []);
+}
