@@ -171,6 +171,9 @@ impl ApiResponse {
             "TooManyRequests",
             "SlowDown",
             "RequestThrottled",
+            // EC2 takes one snapshot of a volume in 15 seconds, and so many at a time.
+            "SnapshotCreationPerVolumeRateExceeded",
+            "ConcurrentSnapshotLimitExceeded",
             "rateLimitExceeded",
             "userRateLimitExceeded",
             "RESOURCE_EXHAUSTED",

@@ -255,5 +255,6 @@ fn activity_kind(plan: &Plan) -> ActivityKind {
         (_, Activity::Harden) => ActivityKind::Harden,
         (_, Activity::Isolate) => ActivityKind::Isolate,
         (_, Activity::Evict) => ActivityKind::Evict,
+        (_, Activity::Preserve) => ActivityKind::Preserve,
     }
 }
