@@ -29,6 +29,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
     subject("aws-lambda-remove-public-permissions", "AwsLambdaFunction", "Lambda.1"),
     subject("aws-cloudtrail-enable-log-validation", "AwsCloudTrailTrail", "CloudTrail.4"),
     subject("aws-ec2-quarantine-instance", "AwsEc2Instance", "UnauthorizedAccess:EC2/SSHBruteForce"),
+    subject("aws-ec2-snapshot-volumes", "AwsEc2Instance", "Execution:EC2/MaliciousFile"),
 ];
 
 /// An empty zip archive, base64.
@@ -90,12 +91,10 @@ impl Cloudy {
                 self.ok("cloudtrail.CreateTrail", json!({"Name": name, "S3BucketName": name})).await;
                 arn("cloudtrail", &format!("trail/{name}"))
             }
-            "aws-ec2-quarantine-instance" => {
-                let group = self.open_group(&name).await;
-                let subnet = json!({"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1});
-                let run = self.ok("ec2.RunInstances", subnet).await;
+            "aws-ec2-quarantine-instance" | "aws-ec2-snapshot-volumes" => {
+                let input = json!({"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1});
+                let run = self.ok("ec2.RunInstances", input).await;
                 let id = run["Instances"][0]["InstanceId"].as_str().unwrap().to_owned();
-                drop(group);
                 arn("ec2", &format!("instance/{id}"))
             }
             other => panic!("nothing prepared for `{other}`"),

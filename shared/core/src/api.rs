@@ -166,6 +166,8 @@ impl ApiResponse {
         // Names of passing trouble in answers whose status does not say so.
         const CODES: &[&str] = &[
             "ServiceUnavailable",
+            // EC2 makes so many snapshots at a time.
+            "ConcurrentSnapshotLimitExceeded",
             "InternalError",
             "RequestTimeout",
             "RequestTimeoutException",
@@ -194,6 +196,8 @@ impl ApiResponse {
             "BandwidthLimitExceeded",
             "ProvisionedThroughputExceededException",
             "PriorRequestNotComplete",
+            // EC2 takes one snapshot of a volume in 15 seconds.
+            "SnapshotCreationPerVolumeRateExceeded",
             "TooManyRequestsException",
             "SlowDown",
             "TooManyRequests",

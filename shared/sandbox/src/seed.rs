@@ -96,6 +96,7 @@ fn aws_network() -> Vec<(String, Value)> {
 
 fn instance() -> Value {
     let groups = json!([{"GroupId": GROUP, "GroupName": "shop-web"}]);
+    let volume = |device: &str, id: &str| json!({"DeviceName": device, "Ebs": {"VolumeId": id, "Status": "attached", "AttachTime": BORN, "DeleteOnTermination": true}});
     json!({
         "InstanceId": INSTANCE,
         "ImageId": "ami-0a1b2c3d4e5f60002",
@@ -108,6 +109,8 @@ fn instance() -> Value {
         "SubnetId": "subnet-0a1b2c3d4e5f60003",
         "VpcId": VPC,
         "SourceDestCheck": true,
+        "RootDeviceName": "/dev/xvda",
+        "BlockDeviceMappings": [volume("/dev/xvda", "vol-0a1b2c3d4e5f60006"), volume("/dev/sdb", "vol-0a1b2c3d4e5f60007")],
         "SecurityGroups": groups,
         "NetworkInterfaces": [{
             "NetworkInterfaceId": "eni-0a1b2c3d4e5f60004",

@@ -34,12 +34,19 @@ pub enum Activity {
     Evict,
     /// `activity_id` 3: undo.
     Restore,
+    /// `activity_id` 99 (OCSF has no word for it): keeps evidence. It answers an alert without ending what the alert is about.
+    Preserve,
 }
 
 impl Activity {
     /// Whether it answers an alert rather than a posture finding.
     pub fn is_containment(self) -> bool {
         matches!(self, Activity::Isolate | Activity::Evict)
+    }
+
+    /// Whether a finding may be closed at its source once the fix is proven: not when only evidence was kept.
+    pub fn closes_finding(self) -> bool {
+        self != Activity::Preserve
     }
 }
 

@@ -78,6 +78,8 @@ pub enum ActivityKind {
     Restore,
     /// Change a setting to a safer one: the ordinary fix.
     Harden,
+    /// Keep evidence: a snapshot. OCSF counts it as other.
+    Preserve,
 }
 
 impl ActivityKind {
@@ -88,16 +90,18 @@ impl ActivityKind {
             ActivityKind::Evict => 2,
             ActivityKind::Restore => 3,
             ActivityKind::Harden => 4,
+            ActivityKind::Preserve => 99,
         }
     }
 
-    /// The OCSF caption.
+    /// The OCSF caption; for what OCSF counts as other, our own.
     pub fn caption(self) -> &'static str {
         match self {
             ActivityKind::Isolate => "Isolate",
             ActivityKind::Evict => "Evict",
             ActivityKind::Restore => "Restore",
             ActivityKind::Harden => "Harden",
+            ActivityKind::Preserve => "Preserve",
         }
     }
 }

@@ -81,6 +81,7 @@ impl ActivityKind {
             (_, Activity::Harden) => ActivityKind::Harden,
             (_, Activity::Isolate) => ActivityKind::Isolate,
             (_, Activity::Evict) => ActivityKind::Evict,
+            (_, Activity::Preserve) => ActivityKind::Preserve,
         }
     }
 }

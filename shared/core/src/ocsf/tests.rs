@@ -478,7 +478,7 @@ fn everything_written_is_valid_ocsf() {
     for json in [COMPLIANCE, DETECTION, VULNERABILITY, PROWLER, SECURITY_HUB_V2] {
         normalize(json).unwrap().iter().for_each(|f| check(written(&Ocsf::new(f, RECEIVED))));
     }
-    for kind in [ActivityKind::Isolate, ActivityKind::Evict, ActivityKind::Restore, ActivityKind::Harden] {
+    for kind in [ActivityKind::Isolate, ActivityKind::Evict, ActivityKind::Restore, ActivityKind::Harden, ActivityKind::Preserve] {
         check(written(&RemediationActivity { kind, ..activity() }));
         check(written(&RemediationActivity { kind, ..bare_activity() }));
     }

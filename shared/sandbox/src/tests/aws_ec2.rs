@@ -126,9 +126,35 @@ fn a_group_is_found_by_a_tag_of_its_own() {
         let answer = aws(&sandbox, "ec2.DescribeSecurityGroups", json!({"Filters": [{"Name": name, "Values": [value]}]}));
         answer.body["SecurityGroups"].as_array().unwrap().iter().map(|g| g["GroupId"].clone()).collect::<Vec<_>>()
     };
-    assert_eq!(find("tag:stanch:change", "t-1"), [id.clone()]);
-    assert_eq!(find("tag-key", "stanch:change"), [id]);
+    let (by_value, by_key) = (find("tag:stanch:change", "t-1"), find("tag-key", "stanch:change"));
+    assert_eq!((by_value, by_key), (vec![id.clone()], vec![id]));
     assert!(find("tag:stanch:change", "t-2").is_empty());
+}
+
+#[test]
+fn a_snapshot_called_for_twice_is_two_and_each_is_found_by_its_tag() {
+    let sandbox = seeded();
+    let make = |volume: &str, token: &str| {
+        let tags = json!([{"ResourceType": "snapshot", "Tags": [{"Key": "stanch:change", "Value": token}]}]);
+        aws(&sandbox, "ec2.CreateSnapshot", json!({"VolumeId": volume, "TagSpecifications": tags}))
+    };
+    let find = |filters: serde_json::Value| {
+        let answer = aws(&sandbox, "ec2.DescribeSnapshots", json!({"OwnerIds": ["self"], "Filters": filters}));
+        answer.body["Snapshots"].as_array().unwrap().iter().map(|s| (s["SnapshotId"].clone(), s["State"].clone())).collect::<Vec<_>>()
+    };
+    let volume = "vol-0a1b2c3d4e5f60006";
+    let (first, second) = (make(volume, "t-1").body, make(volume, "t-2").body);
+    assert_ne!(first["SnapshotId"], second["SnapshotId"]);
+    assert_eq!(first["State"], "pending");
+    let by_token = |token: &str| find(json!([{"Name": "tag:stanch:change", "Values": [token]}, {"Name": "volume-id", "Values": [volume]}]));
+    assert_eq!(by_token("t-1"), [(first["SnapshotId"].clone(), json!("pending"))]);
+    assert_eq!(by_token("t-1"), [(first["SnapshotId"].clone(), json!("completed"))]);
+    assert!(by_token("t-3").is_empty());
+    assert_eq!(outcome(&make("vol-00000000000000000", "t")), "400 InvalidVolume.NotFound");
+
+    let delete = || outcome(&aws(&sandbox, "ec2.DeleteSnapshot", json!({"SnapshotId": first["SnapshotId"]})));
+    assert_eq!([delete(), delete()], ["200 -", "400 InvalidSnapshot.NotFound"]);
+    assert_eq!(find(json!([])).len(), 1);
 }
 
 #[test]

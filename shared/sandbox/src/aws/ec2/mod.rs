@@ -1,8 +1,9 @@
-//! Amazon EC2: security groups and their rules, instances, and encryption of new volumes.
+//! Amazon EC2: security groups and their rules, instances, snapshots of volumes, and encryption of new volumes.
 
 mod groups;
 mod instances;
 mod rules;
+mod snapshots;
 mod vpcs;
 
 use serde_json::{Value, json};
@@ -105,6 +106,24 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ]),
         run: instances::modify_metadata,
     },
+    Operation {
+        name: "ec2.DescribeSnapshots",
+        input: Object(&[
+            ("DryRun", Bool),
+            ("Filters", FILTERS),
+            ("MaxResults", Int),
+            ("NextToken", Text),
+            ("OwnerIds", List(&Text)),
+            ("SnapshotIds", List(&Text)),
+        ]),
+        run: snapshots::describe,
+    },
+    Operation {
+        name: "ec2.CreateSnapshot",
+        input: Object(&[("Description", Text), ("DryRun", Bool), ("TagSpecifications", TAGS), ("VolumeId*", Text)]),
+        run: snapshots::create,
+    },
+    Operation { name: "ec2.DeleteSnapshot", input: Object(&[("DryRun", Bool), ("SnapshotId*", Text)]), run: snapshots::delete },
     Operation { name: "ec2.GetEbsEncryptionByDefault", input: DRY, run: |call| Ok(encryption(call, None)) },
     Operation { name: "ec2.EnableEbsEncryptionByDefault", input: DRY, run: |call| Ok(encryption(call, Some(true))) },
     Operation { name: "ec2.DisableEbsEncryptionByDefault", input: DRY, run: |call| Ok(encryption(call, Some(false))) },
