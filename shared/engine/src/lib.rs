@@ -8,11 +8,13 @@ mod ask;
 mod case;
 mod command;
 mod error;
+mod health;
 mod ingest;
 mod observe;
 mod outbox;
 mod plan;
 mod step;
+pub mod telemetry;
 pub mod trigger;
 mod verify;
 
@@ -26,6 +28,7 @@ use stanch_core::rule::RuleSet;
 pub use case::Next;
 pub use command::{Preview, PreviewOutcome};
 pub use error::EngineError;
+pub use health::Health;
 pub use ingest::{Intake, Taken};
 
 /// Everything the engine works through. `entry` alone names the implementations.
@@ -68,8 +71,15 @@ pub(crate) const MAX_TRIES: u32 = 8;
 
 impl Engine {
     /// Puts an engine together.
-    pub fn new(ports: Ports, rules: Arc<RuleSet>, protected: Arc<Protected>) -> Self {
+    pub fn new(mut ports: Ports, rules: Arc<RuleSet>, protected: Arc<Protected>) -> Self {
+        let (meter, clock) = (ports.meter.clone(), ports.clock.clone());
+        ports.clouds = Arc::new(telemetry::Calls { inner: ports.clouds, meter, clock });
         Engine { ports, rules, protected }
+    }
+
+    /// Counts what happens.
+    pub fn meter(&self) -> &dyn Meter {
+        self.ports.meter.as_ref()
     }
 
     pub(crate) fn now(&self) -> Millis {
