@@ -15,7 +15,7 @@ use stanch_core::state::{Event, State};
 
 use crate::case::{Case, Entry, describe};
 use crate::observe::Live;
-use crate::{CALL_TIMEOUT_MS, Engine, EngineError, LEASE_MARGIN_MS, Next};
+use crate::{CALL_TIMEOUT_MS, Engine, EngineError, LEASE_MARGIN_MS, Next, telemetry};
 
 impl Engine {
     /// The step of a remediation whose changes (or whose undo's changes) are being written.
@@ -112,6 +112,7 @@ impl Engine {
     /// The kill switch and the caps, before every write. What cannot be read means no.
     async fn hold_the_pen(&self, case: &mut Case, run: &Run) -> Result<Option<Next>, EngineError> {
         if !matches!(self.ports.store.writes_allowed().await, Ok(true)) {
+            telemetry::write_held(self.meter(), &case.remediation, "kill-switch");
             case.remediation.note = "the kill switch is on or cannot be read: waiting, nothing is written".into();
             let at = self.now() + 60_000;
             return case.commit(self, Next::At(at)).await.map(Some);

@@ -12,7 +12,7 @@ use stanch_core::rule::Mode;
 use stanch_core::state::{Event, Resolution, State};
 
 use crate::case::{Case, Entry};
-use crate::{Engine, EngineError, Next};
+use crate::{Engine, EngineError, Next, telemetry};
 
 /// What became of one finding on one resource.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -55,8 +55,10 @@ impl Engine {
             let digest = sha256_hex(raw.as_bytes());
             let finding = Finding { raw: Text::default(), ..finding }.into_owned();
             if finding.resources.is_empty() {
-                let finding = finding.uid.to_string();
-                all.push(Intake { remediation: None, taken: Taken::NoResource, finding, resource: "-".into() });
+                let uid = finding.uid.to_string();
+                let intake = Intake { remediation: None, taken: Taken::NoResource, finding: uid, resource: "-".into() };
+                telemetry::finding_received(self.meter(), &finding, &intake);
+                all.push(intake);
             } else {
                 for resource in &finding.resources {
                     all.push(self.take_in(&finding, resource, &digest, &raw, received, None).await?);
@@ -84,7 +86,7 @@ impl Engine {
         for _ in 0..8 {
             let outcome = match self.ports.store.find(&key).await? {
                 Some(id) => self.add_report(id, finding, digest, raw, received).await.map(|taken| intake(Some(id), taken)),
-                None if !finding.is_open() => return Ok(intake(None, Taken::NotOpen)),
+                None if !finding.is_open() => Ok(intake(None, Taken::NotOpen)),
                 None => self
                     .open(&key, control.clone(), finding, resource, digest, raw, received, asked_by)
                     .await
@@ -92,7 +94,11 @@ impl Engine {
             };
             match outcome {
                 Err(EngineError::Store(StoreError::Conflict { .. })) => {}
-                other => return other,
+                Ok(intake) => {
+                    telemetry::finding_received(self.meter(), finding, &intake);
+                    return Ok(intake);
+                }
+                Err(other) => return Err(other),
             }
         }
         Err(StoreError::Conflict { id: key.as_str().to_owned() }.into())
@@ -126,7 +132,6 @@ impl Engine {
             case.notify(self, "A finding was recorded");
         }
         case.commit(self, if acts { Next::Now } else { Next::Idle }).await?;
-        tracing::info!(remediation = %id, finding = %finding.uid, "finding received");
         Ok(id)
     }
 

@@ -2,7 +2,7 @@
 
 use stanch_core::port::OutboxMessage;
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, telemetry};
 
 impl Engine {
     /// Sends what is due. An item that fails is put off and delays only what follows it in its own remediation.
@@ -26,13 +26,14 @@ impl Engine {
                 match outcome {
                     Ok(()) => {
                         self.ports.store.sent(item.id).await?;
+                        telemetry::message_sent(self.meter(), id, &item, self.now());
                         sent += 1;
                         progress = true;
                     }
                     Err((retry, reason)) => {
                         // What will never be taken is kept for a day apart, visible, instead of blocking the queue hourly.
                         let wait = if retry { 60_000 } else { 86_400_000 };
-                        tracing::warn!(remediation = %id, reason, "message put off");
+                        telemetry::message_put_off(self.meter(), id, &item, retry, &reason);
                         self.ports.store.unsent(item.id, self.now() + wait, &reason).await?;
                     }
                 }

@@ -3,19 +3,25 @@
 use stanch_core::port::StoreError;
 use stanch_core::remediation::RemediationId;
 use stanch_core::state::{Event, State};
+use tracing::Instrument;
 
 use crate::case::{Case, Next};
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, telemetry};
 
 impl Engine {
     /// Takes a remediation one step further. Repeating it is harmless.
     pub async fn step(&self, id: RemediationId) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
+        let span = telemetry::step_span(&case.remediation);
+        self.step_case(&mut case).instrument(span).await
+    }
+
+    async fn step_case(&self, case: &mut Case) -> Result<Next, EngineError> {
         match case.state() {
-            State::Open => self.plan_step(&mut case).await,
-            State::Applying | State::Undoing => self.apply_step(&mut case).await,
-            State::Verifying => self.verify_step(&mut case).await,
-            State::Contained { until } if until <= self.now() => self.release_step(&mut case).await,
+            State::Open => self.plan_step(case).await,
+            State::Applying | State::Undoing => self.apply_step(case).await,
+            State::Verifying => self.verify_step(case).await,
+            State::Contained { until } if until <= self.now() => self.release_step(case).await,
             State::Deferred { until } if until <= self.now() => {
                 case.advance(Event::Replan, "the time it was put off to has come")?;
                 case.commit(self, Next::Now).await
@@ -41,13 +47,15 @@ impl Engine {
     pub async fn reconcile(&self, limit: usize) -> Result<usize, EngineError> {
         let due = self.ports.store.due(self.now(), limit).await?;
         let count = due.len();
+        let waited = if due.is_empty() { 0 } else { self.queue_age().await? };
         for id in due {
             if let Err(error) = self.run(id).await {
-                tracing::error!(remediation = %id, %error, "step failed");
+                telemetry::step_failed(self.meter(), id, &error);
                 self.put_off(id, &error).await?;
             }
         }
         self.send_outbox(limit).await?;
+        telemetry::reconciled(self.meter(), count, waited);
         Ok(count)
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use stanch_core::normalize::{NormalizeError, Normalized, events};
 use stanch_core::port::Kind;
 
-use crate::{Engine, EngineError, Intake};
+use crate::{Engine, EngineError, Intake, telemetry};
 
 /// How many times a string is parsed as JSON before it is taken for text.
 const MAX_LEVELS: usize = 4;
@@ -105,7 +105,7 @@ pub async fn take_events(
         let single = match events(delivery) {
             Ok(single) => single,
             Err(error) => {
-                refuse(&mut receipt, delivery, &error.to_string());
+                refuse(engine, &mut receipt, delivery, &error.to_string());
                 continue;
             }
         };
@@ -114,22 +114,28 @@ pub async fn take_events(
             let findings = catch_unwind(AssertUnwindSafe(|| normalize(event)));
             match findings {
                 Ok(Ok(findings)) => match engine.ingest(findings).await {
-                    Ok(taken) => receipt.taken.extend(taken),
+                    Ok(taken) => {
+                        telemetry::event_taken(engine.meter());
+                        receipt.taken.extend(taken);
+                    }
                     Err(error) if error.kind() == Kind::Retry => return Err(error),
-                    Err(error) => refuse(&mut receipt, event, &error.to_string()),
+                    Err(error) => refuse(engine, &mut receipt, event, &error.to_string()),
                 },
-                Ok(Err(error @ NormalizeError::NotAFinding { .. })) => receipt.ignored.push(error.to_string()),
-                Ok(Err(error)) => refuse(&mut receipt, event, &error.to_string()),
-                Err(_) => refuse(&mut receipt, event, "reading it failed inside stanch; please report it"),
+                Ok(Err(error @ NormalizeError::NotAFinding { .. })) => {
+                    telemetry::event_ignored(engine.meter(), &error.to_string());
+                    receipt.ignored.push(error.to_string());
+                }
+                Ok(Err(error)) => refuse(engine, &mut receipt, event, &error.to_string()),
+                Err(_) => refuse(engine, &mut receipt, event, "reading it failed inside stanch; please report it"),
             }
         }
     }
     Ok(receipt)
 }
 
-fn refuse(receipt: &mut Receipt, event: &str, why: &str) {
+fn refuse(engine: &Engine, receipt: &mut Receipt, event: &str, why: &str) {
     let digest = stanch_core::digest::sha256_hex(event.as_bytes());
-    tracing::error!(digest, bytes = event.len(), why, "event refused");
+    telemetry::event_refused(engine.meter(), &digest, event.len(), why);
     receipt.refused.push(why.to_owned());
 }
 

@@ -8,5 +8,6 @@ mod gates;
 mod intake;
 mod record;
 mod subjects;
+mod telling;
 mod unknown;
 mod world;

@@ -8,13 +8,15 @@ use std::sync::{Arc, LazyLock};
 use stanch_core::api::{ApiCall, ApiRequest, ApiResponse, Method};
 use stanch_core::cloud::{Account, Cloud, Resource};
 use stanch_core::finding::{Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Millis, Product, Severity, Source};
-use stanch_core::port::{ApiError, BoxFuture, CloudApi, NoMeter, Notice, Notifier, NotifyError, Nudge, Received, StoreError, WorkQueue};
+use stanch_core::port::{ApiError, BoxFuture, CloudApi, Notice, Notifier, NotifyError, Nudge, Received, StoreError, WorkQueue};
 use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_core::rule::RuleSet;
 use stanch_engine::{Engine, Intake, Next, Ports};
 use stanch_library::Library;
 use stanch_sandbox::{Sandbox, SandboxSource};
 use stanch_store::SqliteStore;
+
+use crate::telling::Tally;
 
 pub(crate) const START: Millis = 1_790_000_000_000;
 
@@ -83,6 +85,7 @@ pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) source: SandboxSource,
     pub(crate) store: Arc<SqliteStore>,
+    pub(crate) tally: Arc<Tally>,
     pub(crate) engine: Engine,
 }
 
@@ -132,20 +135,21 @@ impl World {
         let source = SandboxSource::new(now);
         let store = Arc::new(SqliteStore::in_memory().expect("a store"));
         let ids = AtomicU64::new(1);
+        let tally = Arc::new(Tally::default());
         let ports = Ports {
             clouds,
             sources: Arc::new(source.clone()),
             store: store.clone(),
             queue: Arc::new(Quiet),
             notifier: Arc::new(Quiet),
-            meter: Arc::new(NoMeter),
+            meter: tally.clone(),
             fixes: library(),
             clock: Arc::new(now),
             new_id: Arc::new(move || uuid::Uuid::from_u128(u128::from(ids.fetch_add(1, Ordering::Relaxed)))),
         };
         let rules = RuleSet::load([("test.yaml", rules)]).unwrap_or_else(|e| panic!("{e:?}"));
         let engine = Engine::new(ports, Arc::new(rules), Arc::new(stanch_library::protected().expect("protected targets")));
-        World { sandbox, source, store, engine }
+        World { sandbox, source, store, tally, engine }
     }
 
     /// Takes a finding in and runs everything to rest.
