@@ -23,7 +23,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [-- ARGS]         install the counterparties, run every test, judge what the tests sent to the clouds;
-                         ARGS go to `cargo test` and replace `--workspace`
+                         ARGS go to `cargo test` and replace `--workspace --features stanch-entry/otlp`
   tidy                   who may know whom, folders, files, words, and whether generated files are fresh
   gen [--check]          write (or only compare) the generated files
   specs [--selftest] [--write-evidence]

@@ -23,6 +23,9 @@ pub(crate) fn run(repo: &Repo, args: &[&str]) -> Result<ExitCode, Fault> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The export of telemetry is built in: its tests need it, and one build serves all.
+const WHOLE: &[&str] = &["--workspace", "--features", "stanch-entry/otlp"];
+
 /// Tests that passed and failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Count {
@@ -32,7 +35,7 @@ struct Count {
 
 fn tests(repo: &Repo, args: &[&str], stages: &mut Stages) -> Result<Count, Fault> {
     let whole = args.is_empty();
-    let selection = if whole { &["--workspace"] } else { args };
+    let selection = if whole { WHOLE } else { args };
     let again = format!("cargo test {}", selection.join(" "));
 
     // The downloads need the network, the compiler needs the processor.

@@ -60,7 +60,7 @@ fn allowed(package: &Package) -> Option<MayKnow> {
         "stanch-core" => Some(MayKnow::Nothing),
         "stanch-engine" | "stanch-azure" | "stanch-aws" | "stanch-gcp" | "stanch-store" | "stanch-notify" | "stanch-library"
         | "stanch-sandbox" | "stanch-web" => Some(CORE),
-        "xtask" => Some(MayKnow::Only(&["stanch-core", "stanch-library"])),
+        "xtask" => Some(MayKnow::Only(&["stanch-core", "stanch-engine", "stanch-library"])),
         _ if package.manifest_path.contains("/functions/") => Some(MayKnow::Function),
         _ => None,
     }
