@@ -249,6 +249,11 @@ pub(crate) fn describe(error: &EngineError) -> String {
     }
 }
 
+/// What the sources are told once a fix is proven, or found to be needless: an alert stays open where only evidence was kept.
+pub(crate) fn told(activity: Activity) -> WriteBack {
+    if activity.closes_finding() { WriteBack::Fixed } else { WriteBack::InProgress }
+}
+
 fn activity_kind(plan: &Plan) -> ActivityKind {
     match (&plan.kind, plan.activity) {
         (PlanKind::Undo(_), _) | (_, Activity::Restore) => ActivityKind::Restore,
