@@ -10,7 +10,7 @@ use stanch_core::port::{ApiError, Kind, WriteBack};
 use stanch_core::remediation::{Approval, Attempt, Outcome, Remediation, Run};
 use stanch_core::state::{Event, State};
 
-use crate::case::{Case, Entry, describe};
+use crate::case::{Case, Entry, describe, told};
 use crate::observe::Live;
 use crate::outcome::{Sent, push_result, settled};
 use crate::{CALL_TIMEOUT_MS, Engine, EngineError, LEASE_MARGIN_MS, Next, telemetry};
@@ -88,7 +88,11 @@ impl Engine {
                 Ok(Planning::Compliant) => {
                     case.advance(Event::FoundCompliant, "the live state became right by itself; nothing was written")?;
                     case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Success, "Compliant", "right before the first write"));
-                    case.write_back(self, WriteBack::Fixed, "stanch: a fresh read shows the resource compliant; nothing was written");
+                    case.write_back(
+                        self,
+                        told(run.plan.activity),
+                        "stanch: a fresh read shows the resource compliant; nothing was written",
+                    );
                     case.commit(self, Next::Idle).await.map(Some)
                 }
                 Ok(Planning::Plan(_)) | Err(_) => {

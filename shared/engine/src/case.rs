@@ -6,6 +6,7 @@ use serde_json::Value;
 use stanch_core::chain::{self, ChainEntry};
 use stanch_core::decide::Decision;
 use stanch_core::finding::Millis;
+use stanch_core::fix::Activity;
 use stanch_core::ocsf::{ActivityCall, ActivityKind, ActivityStatus, RemediationActivity};
 use stanch_core::plan::Plan;
 use stanch_core::port::{Commit, NUDGE_FORMAT, Notice, Nudge, OutboxItem, OutboxMessage, WriteBack};
@@ -267,4 +268,9 @@ pub(crate) fn describe(error: &EngineError) -> String {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     }
+}
+
+/// What the sources are told once a fix is proven, or found to be needless: an alert stays open where only evidence was kept.
+pub(crate) fn told(activity: Activity) -> WriteBack {
+    if activity.closes_finding() { WriteBack::Fixed } else { WriteBack::InProgress }
 }
