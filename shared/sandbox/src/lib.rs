@@ -10,9 +10,11 @@ mod azure;
 mod events;
 mod fault;
 mod gcp;
+mod queue;
 mod seed;
 mod shape;
 mod source;
+mod store;
 mod world;
 
 #[cfg(test)]
@@ -29,7 +31,9 @@ use stanch_core::port::{ApiError, BoxFuture, CloudApi};
 
 pub use events::{DemoEvent, demo_events};
 pub use fault::{Fault, FaultKind};
+pub use queue::MemoryQueue;
 pub use source::{SandboxSource, Written};
+pub use store::{MemoryStore, Queued};
 
 use fault::Armed;
 use world::World;
