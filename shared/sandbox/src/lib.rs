@@ -82,10 +82,15 @@ impl Recorded {
 
     /// Whether the call asks for a change: by its verb, or for AWS by its name (`Get`, `Describe`, `List` and `Head` only read).
     pub fn is_write(&self) -> bool {
-        match &self.request.call {
-            ApiCall::Operation { operation, .. } => !["Get", "Describe", "List", "Head"].iter().any(|verb| operation.starts_with(verb)),
-            ApiCall::Http(http) => !matches!(http.method, Method::Get | Method::Head),
-        }
+        asks_for_change(&self.request)
+    }
+}
+
+/// Whether a call asks for a change: by its verb, or for AWS by its name (`Get`, `Describe`, `List` and `Head` only read).
+pub fn asks_for_change(request: &ApiRequest) -> bool {
+    match &request.call {
+        ApiCall::Operation { operation, .. } => !["Get", "Describe", "List", "Head"].iter().any(|verb| operation.starts_with(verb)),
+        ApiCall::Http(http) => !matches!(http.method, Method::Get | Method::Head),
     }
 }
 
