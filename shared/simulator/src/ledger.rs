@@ -6,7 +6,7 @@ use stanch_core::cloud::{Cloud, ResourceUid};
 use stanch_core::finding::{Millis, Source};
 use stanch_core::plan::Plan;
 use stanch_core::port::{Cap, OutboxItem};
-use stanch_core::remediation::{RemediationId, RemediationKey};
+use stanch_core::remediation::{Attempt, RemediationId, RemediationKey, Run};
 
 use crate::world::ActorId;
 
@@ -31,6 +31,16 @@ pub(crate) struct Intent {
     pub(crate) actor: ActorId,
     /// It was sent.
     pub(crate) used: bool,
+    /// The provider answered its sender that it did not do it.
+    pub(crate) refused: bool,
+}
+
+impl Intent {
+    /// Whether it is this send of a run.
+    pub(crate) fn is_of(&self, id: RemediationId, run: &Run, attempt: &Attempt) -> bool {
+        let same_run = self.run.id == id && self.run.hash == run.hash && self.run.planned_at == run.planned_at;
+        same_run && (self.change, self.number) == (attempt.change, attempt.number)
+    }
 }
 
 /// A write that reached a cloud.

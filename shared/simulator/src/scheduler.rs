@@ -1,5 +1,6 @@
 //! Who goes on, and when: futures polled by hand, one at a time, in an order that the seed decides.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -70,6 +71,8 @@ pub(crate) struct Scheduler {
 
 /// Steps in which a calm world must come to rest.
 const CALM_STEPS: u64 = 30_000;
+/// Steps in which something must be committed while something is due.
+const IDLE_STEPS: u64 = 3_000;
 /// Times the clock is turned to what is due next, before a case that still moves counts as moving for ever.
 const CALM_TURNS: u32 = 400;
 /// The same when only containments and deferrals are left, which come back by nature.
@@ -106,7 +109,16 @@ impl Scheduler {
     pub(crate) fn calm(&mut self) {
         let end = self.steps + CALM_STEPS;
         let (mut turns, mut quiet) = (0, 0);
+        let mut idle_since = (self.steps, self.commits());
         while !self.is_over() {
+            if idle_since.1 != self.commits() {
+                idle_since = (self.steps, self.commits());
+            }
+            if self.steps - idle_since.0 > IDLE_STEPS {
+                let moving = self.moving();
+                self.world.broken("what-is-due-moves", format!("workers take up what is due again and again, and nothing comes of it: {moving}"));
+                return;
+            }
             if self.steps > end || turns > CALM_TURNS {
                 let moving = self.moving();
                 self.world.broken("everything-comes-to-rest", format!("still moving after {turns} turns of the clock: {moving}"));
@@ -126,12 +138,17 @@ impl Scheduler {
                         return;
                     }
                     turns += 1;
+                    idle_since.0 = if at > now() { self.steps } else { idle_since.0 };
                     turn_to(at);
                     self.world.with(|w| w.actors.iter_mut().for_each(|a| a.wake = a.wake.min(now())));
                 }
                 None => return,
             }
         }
+    }
+
+    fn commits(&self) -> u64 {
+        self.world.with(|w| w.ledger.commits)
     }
 
     fn is_over(&self) -> bool {
@@ -235,8 +252,11 @@ impl Scheduler {
     /// is tried for ever, a day apart, and keeps nobody awake here.
     fn next_due(&self) -> Option<(Millis, bool)> {
         let store = &self.world.store;
+        // Of each lane only the oldest is tried; what stands behind it waits for it.
+        let mut lanes = BTreeSet::new();
         let messages = store.messages();
-        let unsent = messages.iter().filter(|m| !m.sent && (m.reason.is_none() || m.due_at < now() + HOUR)).map(|m| m.due_at.max(now())).min();
+        let heads = messages.iter().filter(|m| !m.sent).filter(|m| lanes.insert((m.remediation, m.item.message.lane())));
+        let unsent = heads.filter(|m| m.due_at < now() + HOUR).map(|m| m.due_at.max(now())).min();
         let nudge = self.world.queue.next_visible().map(|at| at.max(now()));
         let cases = store.cases();
         let waiting = |state: State| matches!(state, State::Contained { .. } | State::Deferred { .. });

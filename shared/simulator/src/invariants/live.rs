@@ -53,7 +53,7 @@ pub(crate) fn committed(
     let runs = |r: &Remediation| [(false, r.fix.clone()), (true, r.undo.clone())];
     let old = before.map(runs).unwrap_or_default();
     for ((undo, new), (_, old)) in runs(after).into_iter().zip(old) {
-        runs_follow(world, before, after, undo, old.as_ref(), new.as_ref());
+        runs_follow(world, actor, before, after, undo, old.as_ref(), new.as_ref());
         if let Some(run) = new {
             new_intents(world, actor, after, undo, old.as_ref(), &run);
         }
@@ -68,7 +68,7 @@ fn same_run(a: &Run, b: &Run) -> bool {
 }
 
 /// Attempts are only ever added, and an open one is not forgotten by planning anew.
-fn runs_follow(world: &World, before: Option<&Remediation>, after: &Remediation, undo: bool, old: Option<&Run>, new: Option<&Run>) {
+fn runs_follow(world: &World, actor: ActorId, before: Option<&Remediation>, after: &Remediation, undo: bool, old: Option<&Run>, new: Option<&Run>) {
     let Some(old) = old else { return };
     let sends = |run: &Run| run.attempts.iter().map(|a: &Attempt| (a.change, a.number, a.intended_at)).collect::<Vec<_>>();
     let what = if undo { "undo" } else { "fix" };
@@ -80,7 +80,11 @@ fn runs_follow(world: &World, before: Option<&Remediation>, after: &Remediation,
         None => {
             // A person who reopens a stuck case has looked at it.
             let looked_at = before.is_some_and(|b| b.state == State::Stuck);
-            if !looked_at && old.attempts.iter().any(|a| a.result.is_none()) {
+            // And its own sender may drop it with the answer that says it was not done.
+            let refused = |a: &Attempt| {
+                world.with(|w| w.ledger.intents.iter().any(|i| i.actor == actor && i.refused && i.is_of(after.id, old, a)))
+            };
+            if !looked_at && old.attempts.iter().any(|a| a.result.is_none() && !refused(a)) {
                 world.broken("attempts-are-kept", format!("{}: its {what} is dropped while a send is open", world.label(after.id)));
             }
         }
@@ -108,6 +112,7 @@ fn new_intents(world: &World, actor: ActorId, after: &Remediation, undo: bool, o
             lease_until: attempt.lease_until,
             actor,
             used: false,
+            refused: false,
         };
         world.with(|w| w.ledger.intents.push(intent));
     }
@@ -216,7 +221,10 @@ pub(crate) fn answered(world: &World, actor: ActorId, request: &ApiRequest, inte
         let done = if done { "done" } else { "not done" };
         format!("the cloud: {} {done} ({}{code})", request.name(), answer.status)
     });
-    let Some(at) = intent.filter(|_| done) else { return };
+    let Some(at) = intent else { return };
+    if !done {
+        return world.with(|w| w.ledger.intents.get_mut(at).into_iter().for_each(|i| i.refused = answer.fault.is_some()));
+    }
     world.with(|w| {
         let moment = w.ledger.tick();
         let Some(intent) = w.ledger.intents.get(at).cloned() else { return };

@@ -28,6 +28,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("chain-verifies", "each record is one unbroken chain that ends where its remediation says"),
     ("writes-are-recorded", "each write that took effect stands in the record, with its plan and with what came of it"),
     ("everything-comes-to-rest", "nothing moves for ever, and nothing due in the past is left"),
+    ("what-is-due-moves", "a case that is due is not taken up again and again without anything coming of it"),
     ("ends-say-why", "each remediation ends in a state that ends, with a note that is not empty"),
     ("stuck-is-told", "a stuck remediation has told a person, or the notice waits in the outbox"),
     ("fixed-is-told", "a fixed remediation has told every source that reported it, or the message waits in the outbox"),
