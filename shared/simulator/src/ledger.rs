@@ -33,6 +33,8 @@ pub(crate) struct Intent {
     pub(crate) used: bool,
     /// The provider answered its sender that it did not do it.
     pub(crate) refused: bool,
+    /// It took effect.
+    pub(crate) landed: bool,
 }
 
 impl Intent {

@@ -75,7 +75,7 @@ const CALM_STEPS: u64 = 30_000;
 const IDLE_STEPS: u64 = 3_000;
 /// Times the clock is turned to what is due next, before a case that still moves counts as moving for ever.
 const CALM_TURNS: u32 = 400;
-/// The same when only containments and deferrals are left, which come back by nature.
+/// The same when only cases are left that come back by nature: containments, deferrals, second looks at the source.
 const QUIET_TURNS: u32 = 5;
 
 impl Scheduler {
@@ -256,10 +256,10 @@ impl Scheduler {
         let mut lanes = BTreeSet::new();
         let messages = store.messages();
         let heads = messages.iter().filter(|m| !m.sent).filter(|m| lanes.insert((m.remediation, m.item.message.lane())));
-        let unsent = heads.filter(|m| m.due_at < now() + HOUR).map(|m| m.due_at.max(now())).min();
+        let unsent = heads.filter(|m| m.due_at < now() + DAY).map(|m| m.due_at.max(now())).min();
         let nudge = self.world.queue.next_visible().map(|at| at.max(now()));
         let cases = store.cases();
-        let waiting = |state: State| matches!(state, State::Contained { .. } | State::Deferred { .. });
+        let waiting = |state: State| !matches!(state, State::Open | State::Applying | State::Verifying | State::Undoing);
         let due = cases.iter().filter_map(|(r, at)| Some((at.as_ref()?, waiting(r.state)))).min();
         let moving = due.map(|(at, waits)| ((*at).max(now()), waits));
         [unsent.map(|at| (at, false)), nudge.map(|at| (at, true)), moving].into_iter().flatten().min()

@@ -6,7 +6,7 @@ use stanch_core::finding::{Millis, Source, SourceRef};
 use stanch_core::fix::Repeat;
 use stanch_core::plan::Change;
 use stanch_core::port::{Cap, Notice, OutboxItem, OutboxMessage, WriteBack};
-use stanch_core::remediation::{ApprovalKind, Attempt, Remediation, RemediationId, Run};
+use stanch_core::remediation::{ApprovalKind, Attempt, Outcome, Remediation, RemediationId, Run};
 use stanch_core::rule::Mode;
 use stanch_core::state::State;
 use uuid::Uuid;
@@ -55,6 +55,7 @@ pub(crate) fn committed(
     for ((undo, new), (_, old)) in runs(after).into_iter().zip(old) {
         runs_follow(world, actor, before, after, undo, old.as_ref(), new.as_ref());
         if let Some(run) = new {
+            new_results(world, after, old.as_ref(), &run);
             new_intents(world, actor, after, undo, old.as_ref(), &run);
         }
     }
@@ -113,8 +114,30 @@ fn new_intents(world: &World, actor: ActorId, after: &Remediation, undo: bool, o
             actor,
             used: false,
             refused: false,
+            landed: false,
         };
         world.with(|w| w.ledger.intents.push(intent));
+    }
+}
+
+/// What is stored about a send is what happened to it.
+fn new_results(world: &World, after: &Remediation, old: Option<&Run>, run: &Run) {
+    let Some(old) = old.filter(|old| same_run(old, run)) else { return };
+    for (was, is) in old.attempts.iter().zip(&run.attempts).filter(|(was, is)| was.result.is_none() && is.result.is_some()) {
+        let Some(result) = &is.result else { continue };
+        let intent = world.with(|w| w.ledger.intents.iter().find(|i| i.is_of(after.id, run, was)).cloned());
+        let Some(intent) = intent else { continue };
+        let wrong = match result.outcome {
+            Outcome::Applied => !intent.landed && !intent.refused,
+            Outcome::Refused | Outcome::NotApplied => intent.landed,
+            Outcome::AppliedByObservation | Outcome::NotSeen => false,
+        };
+        if wrong {
+            let (change, number) = (is.change + 1, is.number);
+            let happened = if intent.landed { "took effect" } else { "did not take effect" };
+            let why = format!("{}: send {number} of change {change} {happened}, and is stored as {:?}", world.label(after.id), result.outcome);
+            world.broken("results-are-true", why);
+        }
     }
 }
 
@@ -238,6 +261,7 @@ pub(crate) fn answered(world: &World, actor: ActorId, request: &ApiRequest, inte
             w.broken("no-effect-twice", format!("{label}: {} took effect a second time", request.name()));
         }
         w.ledger.landed.push(Landed { intent: at, at: moment });
+        w.ledger.intents.get_mut(at).into_iter().for_each(|i| i.landed = true);
     });
 }
 

@@ -18,6 +18,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("only-allowed-plans", "a plan is written only if a person approved its hash, or a rule of mode `auto` allowed it"),
     ("nothing-sent-after-its-lease", "a write is sent while its intent's lease lasts, never later"),
     ("attempts-are-kept", "what was stored about sends is never taken back, and a run with an open send is not dropped"),
+    ("results-are-true", "a send stored as applied took effect, one stored as refused or not applied did not"),
     ("one-writer-per-version", "each stored version of a remediation follows the one before it"),
     ("only-known-arrows", "a remediation moves along the arrows of the state table"),
     ("no-effect-twice", "a change that is not safe to repeat takes effect once"),

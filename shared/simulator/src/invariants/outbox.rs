@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use stanch_core::port::{OutboxMessage, WriteBack};
+use stanch_core::port::{OutboxMessage, Store, WriteBack};
 use stanch_core::state::{Resolution, State};
 
 use super::rest::Cases;
+use crate::scheduler::finish;
 use crate::world::World;
 
 /// Each message arrived or waits with a reason, and nothing old arrived after something newer.
@@ -22,7 +23,12 @@ pub(crate) fn told(world: &World) {
             }
             continue;
         };
-        if kept.sent && !came {
+        // After some tries a message that is refused for good is given up, and the record says so.
+        let given_up = || {
+            let record = finish(world.store.record(*id)).unwrap_or_default();
+            record.iter().any(|e| e.body.contains("\"status_detail\":\"Not delivered\""))
+        };
+        if kept.sent && !came && !given_up() {
             world.broken("sent-means-arrived", format!("{label}: a message is marked as sent and never arrived"));
         }
         let behind = |m: &stanch_sandbox::Queued| !m.sent && m.remediation == *id && m.item.message.lane() == item.message.lane() && m.reason.is_some();

@@ -104,7 +104,7 @@ impl SimCloud {
                     return end;
                 }
             }
-            if request.cloud == Cloud::Azure && met(Fault::OperationFails) {
+            if request.cloud != Cloud::Aws && met(Fault::OperationFails) {
                 return End::FailsLater;
             }
         }
@@ -130,7 +130,9 @@ impl SimCloud {
         let intent = if write { live::sent(world, actor, request) } else { None };
         let answer = self.answer(request, end).await?;
         if write {
-            let done = !matches!(end, End::Instead(_) | End::Lost) && answer.fault.is_none() && !fails_later(end, &answer);
+            let fails = end == End::FailsLater && world.sandbox.faults_left() == 0;
+            world.sandbox.clear_faults();
+            let done = !matches!(end, End::Instead(_) | End::Lost) && answer.fault.is_none() && !fails;
             live::answered(world, actor, request, intent, &answer, done);
             if done {
                 world.with(|w| w.seen.changed(request.cloud));
@@ -182,10 +184,6 @@ impl SimCloud {
         }
         Ok(answer)
     }
-}
-
-fn fails_later(end: End, answer: &ApiResponse) -> bool {
-    end == End::FailsLater && answer.headers.contains_key("azure-asyncoperation")
 }
 
 /// Whether it asks how far a long-running operation is.

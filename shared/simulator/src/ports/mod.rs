@@ -32,6 +32,7 @@ pub(crate) fn engine(world: &Arc<World>, stage: &Stage, actor: ActorId) -> Hands
         sources: Arc::new(source::SimSource::new(world, actor)),
         store,
         queue,
+        vault: None,
         notifier: Arc::new(notifier::SimNotifier::new(world, actor)),
         meter: Arc::new(NoMeter),
         fixes: stage.library.clone(),
