@@ -9,6 +9,7 @@ mod install;
 mod library;
 mod repo;
 mod servers;
+mod simulate;
 mod specs;
 mod stages;
 mod test;
@@ -28,6 +29,7 @@ usage: cargo xtask <command>
   gen [--check]          write (or only compare) the generated files
   specs [--selftest] [--write-evidence]
                          judge the exchanges the last test run recorded; or prove the judges themselves
+  simulate [FLAGS]       play simulated runs of the engine: --seeds N, --from SEED, --story; `simulate --help` tells the rest
   bench [--profile NAME] start-up time, memory and sizes of the programs, ready for the README
 ";
 
@@ -52,6 +54,7 @@ fn run(args: &[&str]) -> Result<ExitCode, Fault> {
         ["gen"] => r#gen::run(&repo, r#gen::Mode::Write).map(|()| ExitCode::SUCCESS),
         ["gen", "--check"] => r#gen::run(&repo, r#gen::Mode::Check).map(|()| ExitCode::SUCCESS),
         ["specs", flags @ ..] => specs::run(&repo, flags).map(|()| ExitCode::SUCCESS),
+        ["simulate", flags @ ..] => simulate::run(&repo, flags).map(|()| ExitCode::SUCCESS),
         ["bench"] => bench::run(&repo, "release").map(|()| ExitCode::SUCCESS),
         ["bench", "--profile", profile] => bench::run(&repo, profile).map(|()| ExitCode::SUCCESS),
         [] | ["help" | "--help" | "-h"] => {
