@@ -7,7 +7,7 @@ use super::RulesArg;
 use super::context::Context;
 use super::failure::{Code, Failure};
 use super::output::{print, print_json};
-use super::text::{clean, plural, tail, time};
+use super::text::{clean, clean_lines, plural, tail, time};
 use crate::functions;
 
 /// Columns for why, in the list.
@@ -70,7 +70,7 @@ pub(crate) async fn run(context: &Context, command: &ParkedCommand) -> Result<()
             })?;
             let answer = function.run_raw(&engine, parked.body.clone()).await?;
             if context.out.json {
-                print_json(&answer.body)?
+                print_json(&answer.body)?;
             }
             if answer.refused {
                 let why =
@@ -117,8 +117,8 @@ fn show(context: &Context, parked: &Parked) -> Result<(), Failure> {
         ("parked", format!("{} time{}, last {}", parked.times, plural(parked.times as usize), time(parked.at))),
         ("why", parked.why.clone()),
     ];
-    let head: String = lines.iter().map(|(name, value)| format!("{name:<8}  {}\n", clean(value))).collect();
-    print(&format!("{head}\n{}", super::text::clean_lines(&parked.body)))
+    let head: Vec<String> = lines.iter().map(|(name, value)| format!("{name:<8}  {}", clean(value))).collect();
+    print(&format!("{}\n\n{}", head.join("\n"), clean_lines(&parked.body)))
 }
 
 /// The parked thing a person means by an id or its beginning.
