@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use stanch_core::chain::{self, ChainEntry};
 use stanch_core::cloud::{Cloud, ResourceUid};
 use stanch_core::finding::{Millis, Severity, Source, SourceRef};
-use stanch_core::port::{BoxFuture, Cap, Commit, Filter, Hold, Notice, OutboxItem, OutboxMessage, Store, StoreError, WriteBack};
+use stanch_core::port::{Cap, Commit, Filter, Hold, Notice, OutboxItem, OutboxMessage, Store, StoreError, WriteBack};
 use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_core::state::State;
 use uuid::Uuid;
@@ -36,8 +36,10 @@ macro_rules! contract {
 pub(crate) use contract;
 
 /// Waits for a future of a port.
-pub(crate) fn now<T>(future: BoxFuture<'_, T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
+    // One for all: connections that are kept open belong to the runtime they were opened on.
+    static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
+    RUNTIME.get_or_init(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()).block_on(future)
 }
 
 /// A remediation that was never committed; ids sort by `n`.
@@ -277,8 +279,13 @@ pub(crate) fn the_outbox_keeps_the_order_of_each_remediation(store: &dyn Store) 
     now(store.commit(Commit { outbox: vec![notice(21, "other")], ..plain(case(2)) })).unwrap();
 
     let outbox = |limit| now(store.outbox(5, limit)).unwrap();
-    assert_eq!(outbox(10), [(case(1).id, notice(11, "first")), (case(2).id, notice(21, "other"))]);
-    assert_eq!(outbox(1), [(case(1).id, notice(11, "first"))]);
+    let first = (case(1).id, notice(11, "first"));
+    assert_eq!(
+        outbox(10),
+        [first.clone(), (case(1).id, write_back.clone()), (case(2).id, notice(21, "other"))],
+        "each lane has its own order"
+    );
+    assert_eq!(outbox(1), [first]);
     now(store.sent(Uuid::from_u128(11))).unwrap();
     now(store.sent(Uuid::from_u128(11))).unwrap();
     assert_eq!(outbox(10), [(case(1).id, write_back), (case(2).id, notice(21, "other"))]);
