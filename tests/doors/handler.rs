@@ -86,6 +86,38 @@ async fn the_timer_and_the_queue_run() {
     assert!(text.contains("there is no remediation"), "{text}");
 }
 
+#[tokio::test]
+async fn instances_share_their_state_through_a_storage_account() {
+    #[expect(clippy::disallowed_methods, reason = "the one setting of this test")]
+    let (url, ci) = (std::env::var("STANCH_AZURITE").ok(), std::env::var("CI").is_ok());
+    let Some(url) = url else {
+        assert!(!ci, "STANCH_AZURITE is not set, and CI runs this test");
+        println!("skipped: STANCH_AZURITE is not set");
+        return;
+    };
+    let bucket = format!("shop-{}", uuid::Uuid::now_v7().simple());
+    let request = json!({"Url": "http://x", "Method": "POST", "Query": "{}", "Headers": {}, "Body": event(&bucket)});
+    let mut remediations = Vec::new();
+    for taken in ["opened", "known"] {
+        let program = Program::handler_with(&[("STANCH_STORAGE_ENDPOINT", &url)]).await;
+        let (status, text) = invoke(&program, "securityhub-finding", hosted("req", request.clone())).await;
+        assert_eq!(status, 200, "{text}");
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        let body: Value = serde_json::from_str(answer["Outputs"]["res"]["body"].as_str().unwrap()).unwrap();
+        assert!(body.to_string().contains(taken), "{body}");
+        remediations.push(body["taken"][0]["remediation"].clone());
+        assert!(std::fs::read_dir(program.data.path()).unwrap().next().is_none(), "nothing is kept in the data folder");
+    }
+    assert_eq!(remediations[0], remediations[1]);
+
+    // Somewhere else than on this machine a shared key is not used, and nothing is kept anywhere else instead.
+    let program = Program::handler_with(&[("STANCH_STORAGE_ENDPOINT", "http://10.1.2.3:10000")]).await;
+    let (status, text) = invoke(&program, "securityhub-finding", hosted("req", request)).await;
+    assert_eq!(status, 500);
+    assert!(text.contains("127.0.0.1"), "{text}");
+    assert!(std::fs::read_dir(program.data.path()).unwrap().next().is_none());
+}
+
 #[test]
 fn without_the_hosts_port_it_says_what_to_do() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_handler")).env_clear().output().unwrap();

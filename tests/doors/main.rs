@@ -51,9 +51,14 @@ fn command(program: &str, data: &TempDir) -> Command {
 impl Program {
     /// `handler`, ready.
     async fn handler() -> Program {
+        Program::handler_with(&[]).await
+    }
+
+    /// `handler` with more settings, ready.
+    async fn handler_with(settings: &[(&str, &str)]) -> Program {
         let (data, port) = (TempDir::new().unwrap(), free_port());
         let mut command = command(env!("CARGO_BIN_EXE_handler"), &data);
-        let child = command.env("FUNCTIONS_CUSTOMHANDLER_PORT", port.to_string()).spawn().unwrap();
+        let child = command.envs(settings.iter().copied()).env("FUNCTIONS_CUSTOMHANDLER_PORT", port.to_string()).spawn().unwrap();
         Program::ready(child, data, port, "/").await
     }
 

@@ -4,7 +4,8 @@
 //! `GET /` is answered at once: the host polls it to learn that the process is ready, and nothing is built before the first
 //! invocation. `POST /<function>` always gets a JSON body: on an empty one the host waits until the function's time-out. A
 //! status other than 2xx makes the invocation fail, so that the trigger's retry brings the batch again: only the store being
-//! out of reach does that. State is the SQLite store in `STANCH_DATA`; state in Azure's own storage is not built yet.
+//! out of reach does that. State is kept in the storage account that
+//! `STANCH_STORAGE_ACCOUNT` names, else in the SQLite store in `STANCH_DATA`, which serves one instance alone.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -90,7 +91,7 @@ async fn run(shared: &Shared, function: &'static Function, body: &[u8]) -> Respo
         Ok(invocation) => invocation,
         Err(error) => return fault(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    let engine = match shared.engine.get_or_try_init(|| async { build(&shared.settings) }).await {
+    let engine = match shared.engine.get_or_try_init(|| build(&shared.settings)).await {
         Ok(engine) => engine,
         Err(error) => {
             tracing::error!(%error, "stanch cannot be set up");
@@ -133,9 +134,9 @@ fn answer(function: &Function, status: StatusCode, body: Value) -> Response {
     axum::Json(json!({"Outputs": outputs, "Logs": logs, "ReturnValue": null})).into_response()
 }
 
-fn build(settings: &Settings) -> Result<Engine, WiringError> {
-    let store = Arc::new(stanch_store::SqliteStore::open(&settings.data_folder())?);
+async fn build(settings: &Settings) -> Result<Engine, WiringError> {
+    let (store, queue) = wiring::state(settings).await?;
     let (clouds, sources) = wiring::real_clouds(settings)?;
     let rules = wiring::rules(settings.rules.as_deref())?;
-    wiring::engine(settings, rules, clouds, sources, store, Arc::new(stanch_store::LocalQueue::new(Arc::new(wiring::now)).0))
+    wiring::engine(settings, rules, clouds, sources, store, queue)
 }

@@ -1,8 +1,6 @@
 //! The AWS Lambda program: `securityhub-finding` on EventBridge events, directly or by way of SQS. It takes findings in; state
 //! is the SQLite store in `STANCH_DATA`, which on Lambda must be a mounted file system, until findings can be forwarded.
 
-use std::sync::Arc;
-
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
@@ -28,11 +26,10 @@ struct Message {
 
 /// Serves the Lambda runtime until it ends the process.
 pub async fn serve(settings: Settings) -> Result<(), Error> {
-    let store = Arc::new(stanch_store::SqliteStore::open(&settings.data_folder())?);
+    let (store, queue) = wiring::state(&settings).await?;
     let (clouds, sources) = wiring::real_clouds(&settings)?;
     let rules = wiring::rules(settings.rules.as_deref())?;
-    let engine =
-        wiring::engine(&settings, rules, clouds, sources, store, Arc::new(stanch_store::LocalQueue::new(Arc::new(wiring::now)).0))?;
+    let engine = wiring::engine(&settings, rules, clouds, sources, store, queue)?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| handle(&engine, event.payload))).await
 }
 

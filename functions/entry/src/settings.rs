@@ -1,5 +1,6 @@
 //! Every setting, in one list: the reference in the documentation is made from it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// One setting.
@@ -46,10 +47,39 @@ pub const SETTINGS: &[Setting] = &[
         about: "Role assumed in each account, as `arn:aws:iam::{account}:role/stanch-remediation`. Default: the caller's own credentials, in the caller's own account only.",
     },
     Setting { name: "STANCH_AWS_EXTERNAL_ID", about: "External id sent when that role is assumed." },
+    Setting {
+        name: "STANCH_STORAGE_ACCOUNT",
+        about: "Azure storage account that keeps the state of `handler` and `bootstrap` (table, queue and blobs), in place of the data folder; for a Functions app its own account (`AzureWebJobsStorage`), where its queue trigger listens. A name, or as `name.core.usgovcloudapi.net` for another cloud. Access is by Entra token alone.",
+    },
+    Setting {
+        name: "STANCH_SEAL_KEY",
+        about: "Key that seals sensitive values in that account: 32 random bytes as base64, best a Key Vault reference. Without it a fix that must keep such a value is not applied.",
+    },
+    Setting {
+        name: "STANCH_STORAGE_ENDPOINT",
+        about: "Azurite on this machine instead of that account: the address of its blob service; queue and table are on the next two ports (tests only; loopback only).",
+    },
     Setting { name: "STANCH_AZURE_ENDPOINT", about: "Sends Azure calls to a server on this machine instead (tests only; loopback only)." },
     Setting { name: "STANCH_AWS_ENDPOINT", about: "Sends AWS calls to a server on this machine instead (tests only; loopback only)." },
     Setting { name: "STANCH_GCP_ENDPOINT", about: "Sends Google calls to a server on this machine instead (tests only; loopback only)." },
 ];
+
+/// A value that is never shown.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
 
 /// The settings of a process.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +110,12 @@ pub struct Settings {
     pub aws_role: Option<String>,
     /// `STANCH_AWS_EXTERNAL_ID`.
     pub aws_external_id: Option<String>,
+    /// `STANCH_STORAGE_ACCOUNT`.
+    pub storage_account: Option<String>,
+    /// `STANCH_SEAL_KEY`.
+    pub seal_key: Option<Secret>,
+    /// `STANCH_STORAGE_ENDPOINT`.
+    pub storage_endpoint: Option<String>,
     /// `STANCH_AZURE_ENDPOINT`.
     pub azure_endpoint: Option<String>,
     /// `STANCH_AWS_ENDPOINT`.
@@ -115,6 +151,9 @@ impl Settings {
             managed_identity: get("IDENTITY_ENDPOINT").is_some(),
             aws_role: get("STANCH_AWS_ROLE"),
             aws_external_id: get("STANCH_AWS_EXTERNAL_ID"),
+            storage_account: get("STANCH_STORAGE_ACCOUNT"),
+            seal_key: get("STANCH_SEAL_KEY").map(Secret),
+            storage_endpoint: get("STANCH_STORAGE_ENDPOINT"),
             azure_endpoint: get("STANCH_AZURE_ENDPOINT"),
             aws_endpoint: get("STANCH_AWS_ENDPOINT"),
             gcp_endpoint: get("STANCH_GCP_ENDPOINT"),

@@ -8,16 +8,17 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use stanch_core::finding::Millis;
 use stanch_core::guard::Protected;
-use stanch_core::port::{CloudApi, FindingSource, Store, StoreError, WorkQueue};
+use stanch_core::port::{BoxFuture, CloudApi, FindingSource, Store, StoreError, WorkQueue};
 use stanch_core::rule::{RuleError, RuleSet};
 use stanch_engine::{Engine, Ports};
 use stanch_library::{DEFAULT_RULES, Library, LibraryError};
 use stanch_notify::{Channel, SignedWebhook};
 use stanch_sandbox::{Sandbox, SandboxSource};
-use stanch_store::FileVault;
+use stanch_store::azure::{Account, AzureQueue, AzureStore, Names, STORAGE_SCOPE, TokenSource, WORK_QUEUE};
+use stanch_store::{FileVault, LocalQueue, SqliteStore};
 
 use crate::clouds::{Clouds, Sources};
-use crate::settings::{Settings, named};
+use crate::settings::{Secret, Settings, named};
 
 /// What kept the engine from being put together.
 #[derive(Debug, thiserror::Error)]
@@ -156,14 +157,49 @@ pub fn real_clouds(settings: &Settings) -> Result<CloudPorts, WiringError> {
     Ok((Arc::new(Clouds { azure, aws, gcp }), Arc::new(Sources { defender, security_hub, scc })))
 }
 
+/// Where state is kept, and what carries its nudges.
+pub type StatePorts = (Arc<dyn Store>, Arc<dyn WorkQueue>);
+
+/// State as the settings of a server say: a storage account in Azure, else the data folder with a queue inside this process.
+pub async fn state(settings: &Settings) -> Result<StatePorts, WiringError> {
+    let account = match (&settings.storage_endpoint, &settings.storage_account) {
+        (Some(address), _) => Account::loopback(address)?,
+        (None, Some(name)) => Account::cloud(name, Arc::new(StorageTokens(stanch_azure::Tokens::new(azure_identity(settings)))))?,
+        (None, None) => {
+            let store = SqliteStore::open(&settings.data_folder())?;
+            return Ok((Arc::new(store), Arc::new(LocalQueue::new(Arc::new(now)).0)));
+        }
+    };
+    let seal_key = settings.seal_key.as_ref().map(Secret::expose);
+    let store = AzureStore::open(account.clone(), Names::default(), seal_key, Arc::new(now)).await?;
+    let queue = AzureQueue::open(account, WORK_QUEUE, Arc::new(now)).await?;
+    Ok((Arc::new(store), Arc::new(queue)))
+}
+
+/// Tokens for the storage account.
+struct StorageTokens(stanch_azure::Tokens);
+
+impl TokenSource for StorageTokens {
+    fn token(&self) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async move { self.0.token(STORAGE_SCOPE).await.map_err(|e| e.to_string()) })
+    }
+}
+
+/// Who we are in Azure.
+fn azure_identity(settings: &Settings) -> stanch_azure::Credentials {
+    use stanch_azure::Credentials;
+    if settings.managed_identity || settings.azure_client_id.is_some() {
+        Credentials::ManagedIdentity { client_id: settings.azure_client_id.clone() }
+    } else {
+        Credentials::DeveloperTools
+    }
+}
+
 fn azure(settings: &Settings) -> Result<Arc<dyn CloudApi>, WiringError> {
     use stanch_azure::{AzureApi, Credentials, Endpoint};
     let (credentials, endpoint) = match &settings.azure_endpoint {
         Some(url) => (Credentials::Fixed("loopback".into()), Endpoint::Loopback(url.clone())),
-        None if settings.managed_identity || settings.azure_client_id.is_some() => {
-            (Credentials::ManagedIdentity { client_id: settings.azure_client_id.clone() }, Endpoint::Cloud)
-        }
-        None => (Credentials::DeveloperTools, Endpoint::Cloud),
+        None => (azure_identity(settings), Endpoint::Cloud),
     };
     let api =
         AzureApi::new(credentials, endpoint).map_err(|e| WiringError::Setting { name: "STANCH_AZURE_ENDPOINT", reason: e.to_string() })?;

@@ -12,7 +12,7 @@ use crate::repo::{Repo, read, run_quietly, write};
 pub(crate) struct Tools {
     /// The interpreter of the environment with moto, botocore and the judges.
     pub(crate) python: Attempt,
-    /// `node_modules` with Microsoft's validator.
+    /// `node_modules` with Microsoft's validator and storage emulator.
     pub(crate) node_modules: Attempt,
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn python_at_hand(repo: &Repo) -> Option<PathBuf> {
 
 /// `node_modules`, installed if need be.
 pub(crate) fn node_modules(repo: &Repo) -> Result<PathBuf, Fault> {
-    let version = version("node", "Node", "the Azure judge")?;
+    let version = version("node", "Node", "the Azure judge and Azurite")?;
     let home = repo.cache.join("js");
     let modules = home.join("node_modules");
     let manifest = read(&repo.tool("js/package.json"))?;

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use crate::fault::Fault;
 use crate::install::{self, Attempt};
 use crate::repo::{Repo, run_quietly};
-use crate::servers::Moto;
+use crate::servers::{Azurite, Moto};
 use crate::simulate;
 use crate::specs::{self, Court, Session};
 use crate::stages::Stages;
@@ -65,8 +65,13 @@ fn tests(repo: &Repo, args: &[&str], stages: &mut Stages) -> Result<Count, Fault
             Err(why) => stages.skip(what, &why),
         }
     }
+    let mut azurite = None;
     if let Some(modules) = &node_modules {
         cargo.env("STANCH_NODE_MODULES", modules);
+        azurite = stages.run("start azurite", "cargo xtask test", || Azurite::start(repo, modules));
+        if let Some(azurite) = &azurite {
+            cargo.env("STANCH_AZURITE", azurite.url());
+        }
     }
     let mut moto = None;
     if let Some(python) = &python {
@@ -85,7 +90,7 @@ fn tests(repo: &Repo, args: &[&str], stages: &mut Stages) -> Result<Count, Fault
     }
     let mut count = Count::default();
     let passed = stages.run("run the tests", &again, || counted(&mut cargo, &mut count)).is_some();
-    drop(moto);
+    drop((moto, azurite));
     let complete = whole && passed;
     if complete {
         crate::repo::write(&records.join(specs::COMPLETE), "")?;

@@ -13,9 +13,11 @@ mod sign;
 mod source;
 #[cfg(test)]
 mod tests;
+mod token;
 
 pub use arm::ArmId;
 pub use error::Error;
 pub use normalize::{normalize, normalize_alert, normalize_compliance, normalize_recommendation, recognize};
-pub use sign::{AzureApi, Credentials, Endpoint, HOSTS};
+pub use sign::{AzureApi, Endpoint, HOSTS};
 pub use source::DefenderSource;
+pub use token::{Credentials, NoToken, Tokens};

@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use azure_core::credentials::TokenCredential;
-use azure_identity::{DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 use serde_json::Value;
@@ -17,6 +14,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
+use crate::token::{Credentials, Tokens, chain};
 
 /// The only hosts a call may go to, with the regional hosts below them: long-running operations are followed there.
 pub const HOSTS: &[&str] = ARM_HOSTS;
@@ -31,30 +29,6 @@ const CORRELATION_HEADERS: &[&str] = &["x-ms-correlation-request-id", "x-ms-clie
 /// Headers that are ours to set.
 const OWN_HEADERS: &[&str] = &["authorization", "host", "content-length", "transfer-encoding", "connection"];
 
-/// Where bearer tokens come from.
-#[derive(Clone)]
-pub enum Credentials {
-    /// The managed identity of the Functions app or virtual machine.
-    ManagedIdentity {
-        /// Client id of a user-assigned identity; the system-assigned one when absent.
-        client_id: Option<String>,
-    },
-    /// A person's `az login` or `azd auth login`.
-    DeveloperTools,
-    /// A fixed token, for tests: accepted only together with [`Endpoint::Loopback`].
-    Fixed(String),
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Credentials::ManagedIdentity { client_id } => f.debug_struct("ManagedIdentity").field("client_id", client_id).finish(),
-            Credentials::DeveloperTools => f.write_str("DeveloperTools"),
-            Credentials::Fixed(_) => f.write_str("Fixed(..)"),
-        }
-    }
-}
-
 /// Where calls go.
 #[derive(Clone, Debug)]
 pub enum Endpoint {
@@ -66,15 +40,14 @@ pub enum Endpoint {
 
 /// Azure Resource Manager as a [`CloudApi`]. HTTP client and credential are built on first use.
 pub struct AzureApi {
-    credentials: Credentials,
+    tokens: Tokens,
     loopback: Option<Url>,
     client: OnceCell<Client>,
-    identity: OnceCell<Arc<dyn TokenCredential>>,
 }
 
 impl fmt::Debug for AzureApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AzureApi").field("credentials", &self.credentials).field("loopback", &self.loopback).finish_non_exhaustive()
+        f.debug_struct("AzureApi").field("tokens", &self.tokens).field("loopback", &self.loopback).finish_non_exhaustive()
     }
 }
 
@@ -89,7 +62,7 @@ impl AzureApi {
             (Endpoint::Cloud, Credentials::Fixed(_)) => return Err(Error::FixedTokenNeedsLoopback),
             (Endpoint::Cloud, _) => None,
         };
-        Ok(AzureApi { credentials, loopback, client: OnceCell::new(), identity: OnceCell::new() })
+        Ok(AzureApi { tokens: Tokens::new(credentials), loopback, client: OnceCell::new() })
     }
 
     async fn send(&self, request: &ApiRequest, timeout_ms: u64) -> Result<ApiResponse, ApiError> {
@@ -111,7 +84,8 @@ impl AzureApi {
             }
         }
         let client = self.client().await.map_err(|reason| not_sent(reason, false))?;
-        let token = match timeout_at(deadline, self.token(host)).await {
+        let scope = format!("https://{host}/.default");
+        let token = match timeout_at(deadline, self.tokens.token(&scope)).await {
             Ok(Ok(token)) => token,
             Ok(Err(error)) => return Err(not_sent(error.reason, error.retry)),
             Err(_) => return Err(not_sent(format!("no token within {timeout_ms} ms"), true)),
@@ -183,64 +157,11 @@ impl AzureApi {
         };
         self.client.get_or_try_init(build).await
     }
-
-    async fn token(&self, host: &str) -> Result<String, NoToken> {
-        if let Credentials::Fixed(token) = &self.credentials {
-            return Ok(token.clone());
-        }
-        let identity = self.identity.get_or_try_init(|| async { identity(&self.credentials) }).await?;
-        let scope = format!("https://{host}/.default");
-        let token = identity.get_token(&[scope.as_str()], None).await.map_err(|error| NoToken::from(&error))?;
-        Ok(token.token.secret().to_owned())
-    }
 }
 
 impl CloudApi for AzureApi {
     fn call<'a>(&'a self, request: &'a ApiRequest, timeout_ms: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>> {
         Box::pin(self.send(request, timeout_ms))
-    }
-}
-
-/// Why there is no token.
-struct NoToken {
-    reason: String,
-    retry: bool,
-}
-
-impl NoToken {
-    fn from(error: &azure_core::Error) -> Self {
-        let first_line = chain(error).lines().next().unwrap_or_default().chars().take(300).collect::<String>();
-        NoToken { reason: format!("no token: {first_line}"), retry: passes(error) }
-    }
-}
-
-/// Whether the token endpoint may answer later: unreachable, throttled or broken, anywhere in the chain of causes.
-fn passes(error: &azure_core::Error) -> bool {
-    use azure_core::error::ErrorKind;
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        match error.downcast_ref::<azure_core::Error>().map(azure_core::Error::kind) {
-            Some(ErrorKind::Connection | ErrorKind::Io) => return true,
-            Some(ErrorKind::HttpResponse { status, .. }) => {
-                let status = u16::from(*status);
-                return status == 429 || status >= 500;
-            }
-            _ => cause = error.source(),
-        }
-    }
-    false
-}
-
-fn identity(credentials: &Credentials) -> Result<Arc<dyn TokenCredential>, NoToken> {
-    let failed = |error| NoToken::from(&error);
-    match credentials {
-        Credentials::ManagedIdentity { client_id } => {
-            let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
-            let options = ManagedIdentityCredentialOptions { user_assigned_id, ..ManagedIdentityCredentialOptions::default() };
-            Ok(ManagedIdentityCredential::new(Some(options)).map_err(failed)?)
-        }
-        Credentials::DeveloperTools => Ok(DeveloperToolsCredential::new(None).map_err(failed)?),
-        Credentials::Fixed(_) => Err(NoToken { reason: "a fixed token needs no identity".to_owned(), retry: false }),
     }
 }
 
@@ -309,16 +230,4 @@ fn fault(status: u16, body: &Value) -> ApiFault {
     let error = body.get("error").filter(|error| error.is_object()).unwrap_or(body);
     let word = |name: &str| error.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     ApiFault { code: word("code").unwrap_or_else(|| format!("Http{status}")), message: word("message").unwrap_or_default() }
-}
-
-/// An error with its causes, joined by `: `.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

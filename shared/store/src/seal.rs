@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use aes_gcm::aead::{Aead, Generate, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use stanch_core::port::StoreError;
 use stanch_core::remediation::RemediationId;
 
@@ -25,12 +27,29 @@ pub(crate) struct Sealed {
     pub(crate) ciphertext: Vec<u8>,
 }
 
+impl Sealed {
+    /// Nonce and ciphertext as one.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        [self.nonce.as_slice(), self.ciphertext.as_slice()].concat()
+    }
+
+    /// Takes them apart again.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (nonce, ciphertext) = bytes.split_at_checked(NONCE)?;
+        Some(Sealed { nonce: nonce.to_vec(), ciphertext: ciphertext.to_vec() })
+    }
+}
+
 /// Holds the key, or knows where it lies.
 pub(crate) enum Seal {
     /// In a file of its own, made when the first value is sealed.
     File(PathBuf),
     /// For a store in memory.
     Memory(Key),
+    /// Given by a setting.
+    Given(Key),
+    /// The setting that should give it is not set: nothing can be sealed.
+    Missing(&'static str),
 }
 
 impl Seal {
@@ -42,6 +61,15 @@ impl Seal {
     /// A fresh key that dies with the process.
     pub(crate) fn in_memory() -> Result<Self, StoreError> {
         random().map(Seal::Memory)
+    }
+
+    /// The key that a setting gives: 32 bytes as base64.
+    pub(crate) fn from_setting(name: &'static str, value: Option<&str>) -> Result<Self, StoreError> {
+        let Some(text) = value else { return Ok(Seal::Missing(name)) };
+        let key = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+        // The value is a secret: it is not repeated.
+        key.map(Seal::Given)
+            .ok_or_else(|| unavailable(format!("{name} is not 32 bytes as base64\nhint: `openssl rand -base64 32` makes one")))
     }
 
     /// Seals `plain`. `first` says that nothing was sealed before: only then may a missing key be made, for a new key beside
@@ -61,12 +89,16 @@ impl Seal {
         let nonce = Nonce::try_from(sealed.nonce.as_slice()).map_err(|_| unreadable("its nonce does not have 12 bytes"))?;
         let cipher = Aes256Gcm::new(&self.key(false)?.into());
         let payload = Payload { msg: sealed.ciphertext.as_slice(), aad: &belongs_to(id, reference) };
-        cipher.decrypt(&nonce, payload).map_err(|_| unreadable("it was changed, or sealed with another key than `seal.key`"))
+        cipher.decrypt(&nonce, payload).map_err(|_| unreadable("it was changed, or sealed with another key"))
     }
 
     fn key(&self, may_create: bool) -> Result<Key, StoreError> {
         let path = match self {
-            Seal::Memory(key) => return Ok(*key),
+            Seal::Memory(key) | Seal::Given(key) => return Ok(*key),
+            Seal::Missing(name) => {
+                let hint = "hint: set it to 32 random bytes as base64, kept in a key vault";
+                return Err(unavailable(format!("{name} is not set, so that no sensitive value can be sealed or opened\n{hint}")));
+            }
             Seal::File(path) => path,
         };
         let at = path.display();
@@ -136,6 +168,22 @@ mod tests {
         let mut changed = sealed;
         changed.ciphertext[0] ^= 1;
         assert!(matches!(seal.open(id(1), "options.password", &changed), Err(StoreError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn a_key_from_a_setting_is_checked_and_never_shown() {
+        let text = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+        let seal = Seal::from_setting("STANCH_SEAL_KEY", Some(text)).unwrap();
+        let sealed = Sealed::from_bytes(&seal.seal(id(1), "a", b"x", false).unwrap().to_bytes()).unwrap();
+        assert_eq!(Seal::from_setting("STANCH_SEAL_KEY", Some(text)).unwrap().open(id(1), "a", &sealed).unwrap(), b"x");
+
+        for wrong in ["", "c2hvcnQ=", "not base64!"] {
+            let told = Seal::from_setting("STANCH_SEAL_KEY", Some(wrong)).err().unwrap().to_string();
+            assert!(told.contains("STANCH_SEAL_KEY") && (wrong.is_empty() || !told.contains(wrong)), "{told}");
+        }
+        let missing = Seal::from_setting("STANCH_SEAL_KEY", None).unwrap();
+        let told = missing.seal(id(1), "a", b"x", true).err().unwrap().to_string();
+        assert!(told.contains("STANCH_SEAL_KEY is not set"), "{told}");
     }
 
     #[test]

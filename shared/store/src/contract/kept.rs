@@ -195,7 +195,8 @@ pub async fn pruning_keeps_what_an_unfinished_case_needs(store: &dyn Store) {
     }
     assert_eq!(left, [false, true, true, true]);
     assert_eq!((store.reserved(&cap(1_000)).await.unwrap(), store.reserved(&cap(8_000)).await.unwrap()), (0, 1));
-    let unsent: Vec<u128> = store.outbox(9, 99).await.unwrap().iter().map(|(_, item)| item.id.as_u128()).collect();
+    let mut unsent: Vec<u128> = store.outbox(9, 99).await.unwrap().iter().map(|(_, item)| item.id.as_u128()).collect();
+    unsent.sort_unstable();
     assert_eq!(unsent, [11, 21, 31, 41, 51], "what was not sent yet stays");
     assert_eq!(store.prune(5_000).await.unwrap(), 0, "there is no more");
     for n in 1..=5 {
