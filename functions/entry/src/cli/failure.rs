@@ -97,9 +97,11 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 /// Which exit code an error of the engine means.
 pub(crate) fn code_of(error: &EngineError) -> Code {
     match error {
-        EngineError::Store(_) | EngineError::Api(_) | EngineError::Source(_) | EngineError::Plan { error: PlanError::Read { .. } } => {
-            Code::Outside
-        }
+        EngineError::Store(_)
+        | EngineError::Api(_)
+        | EngineError::Source(_)
+        | EngineError::Panicked(_)
+        | EngineError::Plan { error: PlanError::Read { .. } } => Code::Outside,
         EngineError::Normalize(_) | EngineError::Unknown(_) | EngineError::Fixes(_) | EngineError::Invocation(_) => Code::Input,
         EngineError::Plan { .. } | EngineError::Target(_) | EngineError::Illegal(_) | EngineError::Refused(_) => Code::Refused,
     }
