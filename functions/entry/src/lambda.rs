@@ -1,5 +1,6 @@
 //! The AWS Lambda program: `securityhub-finding` on EventBridge events, directly or by way of SQS. It takes findings in; state
-//! is the SQLite store in `STANCH_DATA`, which on Lambda must be a mounted file system, until findings can be forwarded.
+//! is in the storage account that `STANCH_STORAGE_ACCOUNT` names, else in the SQLite store in `STANCH_DATA`, which on Lambda must
+//! be a mounted file system, until findings can be forwarded.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::Deserialize;

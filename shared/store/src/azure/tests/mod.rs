@@ -2,6 +2,7 @@
 //! service; queue and table are on the next two ports.
 
 mod crash;
+mod messages;
 mod proxy;
 
 use std::sync::Arc;
