@@ -6,6 +6,7 @@
 mod audit;
 mod backup;
 mod commit;
+mod floor;
 mod folder;
 mod kept;
 mod outbox;
@@ -26,5 +27,6 @@ mod tests;
 
 pub use audit::AuditReport;
 pub use backup::{BackedUp, backup};
+pub use floor::Floor;
 pub use queue::LocalQueue;
 pub use sqlite::SqliteStore;
