@@ -6,7 +6,7 @@ use crate::cloud::Cloud;
 use crate::{Desk, payload};
 
 /// A desk with the finding, on whose data folder `STANCH_DATA` points, before this cloud.
-fn desk(cloud: &Cloud) -> Desk {
+pub(crate) fn desk(cloud: &Cloud) -> Desk {
     let desk = Desk::new().set("STANCH_AZURE_ENDPOINT", cloud.url()).set("STANCH_DATA", "data");
     desk.file("event.json", payload::PROWLER_AZURE);
     desk

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 mod answers;
+mod backup;
 mod cloud;
 mod demo;
 mod evidence;

@@ -73,7 +73,7 @@ impl Prepared {
     /// Writes everything; the caller's transaction makes it all or nothing. Gives the new version.
     pub(crate) fn write(&self, connection: &Connection, seal: &Seal) -> Result<u64, Stop> {
         self.write_remediation(connection)?;
-        self.write_bodies(connection)?;
+        self.write_bodies(connection, connection.last_insert_rowid())?;
         self.write_log(connection)?;
         for item in &self.outbox {
             outbox::insert(connection, &self.id_text, item)?;
@@ -141,21 +141,27 @@ impl Prepared {
         ])
     }
 
-    /// Keeps large bodies, and that this case refers to them.
-    fn write_bodies(&self, connection: &Connection) -> rusqlite::Result<()> {
+    /// Keeps large bodies, and that this case refers to them. `inserted` is its number if it is new.
+    fn write_bodies(&self, connection: &Connection, inserted: i64) -> rusqlite::Result<()> {
         for (digest, text) in &self.bodies {
             let sql = "INSERT INTO body (digest, at, text) VALUES (?1, ?2, ?3)
                 ON CONFLICT (digest) DO UPDATE SET at = max(at, excluded.at) RETURNING number";
             let body: i64 = connection.prepare_cached(sql)?.query_row(params![digest, self.at, text], |r| r.get(0))?;
-            let sql = "INSERT OR IGNORE INTO body_case (body, remediation) SELECT ?1, number FROM remediation WHERE id = ?2";
-            connection.prepare_cached(sql)?.execute(params![body, self.id_text])?;
+            let case = if self.expected_version == 0 {
+                inserted
+            } else {
+                let sql = "SELECT number FROM remediation WHERE id = ?1";
+                connection.prepare_cached(sql)?.query_row([&self.id_text], |r| r.get(0))?
+            };
+            connection.prepare_cached("INSERT OR IGNORE INTO body_case (body, remediation) VALUES (?1, ?2)")?.execute([body, case])?;
         }
         Ok(())
     }
 
     /// Appends entries that follow the stored end; the head in the remediation must be where they end.
     fn write_log(&self, connection: &Connection) -> Result<(), Stop> {
-        let mut head = stored_head(connection, self.id)?;
+        // What is new has no record yet; one that outlived its remediation is in the way of the first entry.
+        let mut head = if self.expected_version == 0 { ChainHead::default() } else { stored_head(connection, self.id)? };
         for entry in &self.log {
             let (follows, next) = chain::append(self.id, &head, entry.body.clone());
             if follows != *entry {

@@ -84,7 +84,7 @@ fn first(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 /// Formats of rows, lanes of the outbox, what was parked, and what removing needs: which cases refer to a body. Indices over
-/// random text became indices over digests, which are what stored remediations cost every further one.
+/// random text became indices over digests (`hex(digest)` in a shell), which are what stored remediations cost every further one.
 const SECOND: &str = "
 CREATE TABLE remediation_2 (
     number INTEGER PRIMARY KEY,

@@ -100,13 +100,13 @@ impl SqliteStore {
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         what: &'static str,
-        run: impl FnOnce(&Connection) -> Result<T, Stop> + Send + 'static,
+        run: impl Fn(&Connection) -> Result<T, Stop> + Send + 'static,
     ) -> Result<T, StoreError> {
         if let Some(writer) = &self.writer {
             return writer.write(what, run).await;
         }
         let mut connection = self.reader();
-        let all = || -> Result<T, Stop> {
+        let mut all = || -> Result<T, Stop> {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = run(&transaction)?;
             transaction.commit()?;
@@ -323,7 +323,7 @@ impl Store for SqliteStore {
 
     fn unpark<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
         let id = id.to_owned();
-        Box::pin(self.write("take out of what is parked", move |c| Ok(c.execute("DELETE FROM parked WHERE id = ?1", [id])? == 1)))
+        Box::pin(self.write("take out of what is parked", move |c| Ok(c.execute("DELETE FROM parked WHERE id = ?1", [&id])? == 1)))
     }
 
     fn heads(&self, after: Option<RemediationId>, limit: usize) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {

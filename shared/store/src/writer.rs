@@ -62,7 +62,7 @@ impl From<StoreError> for Stop {
 
 /// One write that waits for its group.
 trait Job: Send {
-    /// Does it inside the group's transaction.
+    /// Does it inside the group's transaction; once more if the transaction has to begin anew.
     fn run(&mut self, connection: &Connection, place: &Place) -> Ran;
     /// Tells the caller: what it came to, or why the whole group failed.
     fn answer(self: Box<Self>, failed: Option<&dyn Fn(&str) -> StoreError>);
@@ -78,7 +78,7 @@ enum Ran {
 
 struct Write<T, F> {
     what: &'static str,
-    run: Option<F>,
+    run: F,
     result: Option<Result<T, StoreError>>,
     caller: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -86,11 +86,10 @@ struct Write<T, F> {
 impl<T, F> Job for Write<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Result<T, Stop> + Send,
+    F: Fn(&Connection) -> Result<T, Stop> + Send,
 {
     fn run(&mut self, connection: &Connection, place: &Place) -> Ran {
-        let Some(run) = self.run.take() else { return Ran::Undo(None) };
-        let (ran, result) = match run(connection) {
+        let (ran, result) = match (self.run)(connection) {
             Ok(value) => (Ran::Done, Ok(value)),
             Err(stop) => (Ran::Undo(stop.code()), Err(stop.told(place, self.what))),
         };
@@ -123,15 +122,16 @@ impl Writer {
         Writer { folder, running: Mutex::default() }
     }
 
-    /// Does one write, all or nothing; when this returns `Ok` it is on disk. A caller that stops waiting may find it done.
+    /// Does one write, all or nothing; when this returns `Ok` it is on disk. A caller that stops waiting may find it done. `run`
+    /// may run again after what it did was taken back.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         what: &'static str,
-        run: impl FnOnce(&Connection) -> Result<T, Stop> + Send + 'static,
+        run: impl Fn(&Connection) -> Result<T, Stop> + Send + 'static,
     ) -> Result<T, StoreError> {
         let ended = || StoreError::Unavailable { reason: format!("cannot {what}: the writing thread ended unexpectedly; try again") };
         let (caller, answer) = oneshot::channel();
-        let job = Box::new(Write { what, run: Some(run), result: None, caller });
+        let job = Box::new(Write { what, run, result: None, caller });
         self.jobs()?.send(job).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
@@ -215,10 +215,31 @@ fn transact(
     let begun = Instant::now();
     let mut next = members.pop();
     while let Some(mut job) = next {
-        transaction.prepare_cached("SAVEPOINT item")?.execute([])?;
         let ran = job.run(&transaction, place);
         members.push(job);
-        if let Ran::Undo(code) = ran {
+        if matches!(ran, Ran::Undo(_)) {
+            // SQLite may have taken everything back by itself already.
+            if transaction.is_autocommit() {
+                drop(transaction);
+            } else {
+                transaction.rollback()?;
+            }
+            // Alone it has its answer, and nothing of it is left.
+            return if members.len() == 1 { Ok(()) } else { one_by_one(connection, members, place) };
+        }
+        let more = members.len() < GROUP_ITEMS && begun.elapsed() < GROUP_TIME;
+        next = if more { waiting.try_recv().ok() } else { None };
+    }
+    transaction.commit()
+}
+
+/// Does a group over again in which one failed, such that each that fails takes back only itself. Savepoints cost a copy of every
+/// page that changes, and few writes fail, so they are not set before one is needed.
+fn one_by_one(connection: &mut Connection, members: &mut [Box<dyn Job>], place: &Place) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for job in members {
+        transaction.prepare_cached("SAVEPOINT item")?.execute([])?;
+        if let Ran::Undo(code) = job.run(&transaction, place) {
             // After some faults (a full disk) SQLite has taken the whole transaction back by itself.
             if let Some(code) = code.filter(|_| transaction.is_autocommit()) {
                 return Err(rusqlite::Error::SqliteFailure(code, None));
@@ -226,8 +247,6 @@ fn transact(
             transaction.prepare_cached("ROLLBACK TO item")?.execute([])?;
         }
         transaction.prepare_cached("RELEASE item")?.execute([])?;
-        let more = members.len() < GROUP_ITEMS && begun.elapsed() < GROUP_TIME;
-        next = if more { waiting.try_recv().ok() } else { None };
     }
     transaction.commit()
 }

@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::wiring;
 
 /// The store's file in a data folder.
-const DATABASE: &str = "stanch.db";
+pub(crate) const DATABASE: &str = "stanch.db";
 /// Where the demo keeps its data unless told otherwise, below the data folder.
 const DEMO: &str = "demo";
 

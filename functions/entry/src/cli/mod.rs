@@ -6,6 +6,8 @@
 mod answer;
 mod apply;
 mod audit;
+mod backup;
+mod bench;
 mod context;
 mod drive;
 mod export;
@@ -139,6 +141,17 @@ enum Command {
     /// The kill switch: whether anything may be written to a cloud
     #[command(subcommand, after_help = "Examples:\n  stanch writes off\n  stanch writes status --json")]
     Writes(audit::Writes),
+    /// Copy the data folder while others go on using it
+    #[command(
+        after_help = "The copy is a data folder as it was at one moment. Values that stanch captured under seal open only with `seal.key`,\nwhich is copied too: keep the copy as safe as the original.\n\nExamples:\n  stanch backup /backup/stanch-monday\n  stanch audit verify --data /backup/stanch-monday"
+    )]
+    Backup(backup::Backup),
+    /// Measure what this machine can do
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  stanch bench ingest\n  stanch bench ingest --events 200000 --stored 1000000 --data /var/tmp"
+    )]
+    Bench(bench::Bench),
     /// Run the server on this machine
     #[command(
         after_help = "Examples:\n  stanch up --demo\n  stanch up --listen 127.0.0.1:8080 --data /var/lib/stanch --rules /etc/stanch/rules"
@@ -258,6 +271,8 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Audit(audit::Audit::Checkpoint) => audit::checkpoint(context).await,
         Command::Parked(command) => parked::run(context, &command).await,
         Command::Writes(command) => audit::writes(context, command).await,
+        Command::Backup(arguments) => backup::run(context, &arguments),
+        Command::Bench(bench::Bench::Ingest(arguments)) => bench::ingest(context, &arguments).await,
         Command::Up(arguments) => up::run(context, arguments).await,
         Command::Completions { shell } => completions(shell),
     }

@@ -59,7 +59,7 @@ fn shell(folder: &TempDir) -> Connection {
 }
 
 /// Does something on the connection that writes.
-fn on_writer<T: Send + 'static>(store: &SqliteStore, run: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static) -> T {
+fn on_writer<T: Send + 'static>(store: &SqliteStore, run: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static) -> T {
     now(store.write("prepare a test", move |c| Ok(run(c)?))).unwrap()
 }
 
