@@ -175,8 +175,7 @@ impl Inner {
         let Inner { cases, caps, outbox, bodies, .. } = self;
         caps.retain(|(_, window), _| *window >= before);
         outbox.retain(|m| !m.sent || cases.get(&m.remediation).is_some_and(|row| row.updated >= before));
-        let needed: BTreeSet<&str> =
-            cases.values().filter(|row| !is_at_rest(row)).map(|row| row.remediation.raw_digest.as_str()).collect();
+        let needed: BTreeSet<&str> = cases.values().filter(|row| !is_at_rest(row)).map(|row| row.remediation.raw_digest.as_str()).collect();
         bodies.retain(|digest, (_, at)| *at >= before || needed.contains(digest.as_str()));
         (full - size(self)) as u64
     }

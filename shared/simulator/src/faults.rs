@@ -72,6 +72,7 @@ faults! {
     NotifierRefuses "notifier-refuses" 30,
     DeliveryDuplicated "delivery-duplicated" 400,
     DeliveryDelayed "delivery-delayed" 300,
+    DeliveryLost "delivery-lost" 150,
     LateWord "old-word-of-a-source-delivered-late" 200,
 }
 

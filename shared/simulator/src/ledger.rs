@@ -79,6 +79,8 @@ pub(crate) struct Ledger {
     pub(crate) undo_asked: BTreeSet<RemediationId>,
     /// When each remediation was seen first.
     pub(crate) opened: BTreeMap<RemediationId, u64>,
+    /// When each remediation was opened last, anew or again; planning again in the middle of a fix is no new beginning.
+    pub(crate) begun: BTreeMap<RemediationId, u64>,
     /// Slots each run of a fix holds.
     pub(crate) slots: BTreeMap<RunKey, Vec<Cap>>,
     /// Events that were taken in: the key they belong to, and the report.

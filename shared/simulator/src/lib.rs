@@ -84,6 +84,9 @@ pub fn run(seed: u64, stage: &Stage, options: &Options) -> Outcome {
     actors::calm_down(&world, &mut scheduler);
     for _ in 0..3 {
         scheduler.calm();
+        if actors::sweep_again(&world) {
+            scheduler.calm();
+        }
         if !actors::evaluate_again(&world, stage, &mut scheduler) {
             break;
         }

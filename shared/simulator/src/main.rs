@@ -94,7 +94,10 @@ fn tell(campaign: &Campaign, stage: &Stage) -> ExitCode {
         let outcome = run(seed, stage, &options);
         println!("=== seed {seed}");
         outcome.story.iter().for_each(|line| println!("{line}"));
-        println!("=== {} steps, {} commits, {} writes, fingerprint {:016x}", outcome.steps, outcome.commits, outcome.writes, outcome.fingerprint);
+        println!(
+            "=== {} steps, {} commits, {} writes, fingerprint {:016x}",
+            outcome.steps, outcome.commits, outcome.writes, outcome.fingerprint
+        );
         if let Some(broken) = outcome.broken {
             println!("BROKEN {}: {}", broken.invariant, broken.why);
             whole = false;

@@ -116,7 +116,8 @@ impl Scheduler {
             }
             if self.steps - idle_since.0 > IDLE_STEPS {
                 let moving = self.moving();
-                self.world.broken("what-is-due-moves", format!("workers take up what is due again and again, and nothing comes of it: {moving}"));
+                self.world
+                    .broken("what-is-due-moves", format!("workers take up what is due again and again, and nothing comes of it: {moving}"));
                 return;
             }
             if self.steps > end || turns > CALM_TURNS {

@@ -31,7 +31,7 @@ impl Stage {
                 for another in [false, true] {
                     let text = format!(
                         "rule: everything\nmode: {mode}\nscope: ['*']\naccept_unproven: [{}]\nlimits: {limits}\n\
-                         approvers: {{another_person: {another}}}\ndo:\n  - fix: recommended\n  - notify: {{channel: ops}}\n",
+                         approvers: {{another_person: {another}}}\nbacklog: {another}\ndo:\n  - fix: recommended\n  - notify: {{channel: ops}}\n",
                         names.join(", ")
                     );
                     let set = RuleSet::load([("rules.yaml", text)]).map_err(|e| format!("{e:?}"))?;

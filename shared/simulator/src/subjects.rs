@@ -7,6 +7,8 @@ use stanch_core::finding::FindingClass::{self, Compliance, Detection};
 use stanch_core::finding::Source::{self, DefenderAssessment, Prowler, Scc, SecurityHub};
 use stanch_core::finding::{Compliance as Status, ComplianceStatus, Finding, FindingStatus, Product, Severity};
 
+use stanch_core::port::Scope;
+
 use crate::clock::now;
 
 /// One fault of the estate.
@@ -107,6 +109,13 @@ impl Subject {
         finding.resources.push(resource);
         finding.raw = json!({"id": finding.uid, "rule": self.rule, "resource": self.uid}).to_string().into();
         finding
+    }
+
+    /// What a sweep that lists this finding looks at.
+    pub(crate) fn scope(&self) -> Scope {
+        let finding = self.finding(0);
+        let account = finding.account.map(|a| a.uid.to_string()).unwrap_or_default();
+        Scope { source: self.source, cloud: self.cloud, account, region: finding.region.map(|r| r.to_string()) }
     }
 
     /// Whether the finding is an alert: no look at the resource tells whether it is over.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stanch_core::finding::Millis;
-use stanch_core::port::Cap;
+use stanch_core::port::{Cap, Scope};
 use stanch_core::remediation::RemediationId;
 use stanch_core::rule::RuleSet;
 use stanch_sandbox::{MemoryQueue, MemoryStore, Sandbox, SandboxSource};
@@ -53,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) seen: Seen,
     /// The faults of the estate this run is about, by their number in the table.
     pub(crate) subjects: Vec<usize>,
+    /// What is swept; empty when nothing is.
+    pub(crate) scopes: Vec<Scope>,
     /// Slots that a planted bug takes too late.
     pub(crate) late_caps: Vec<Cap>,
     ids: u64,
@@ -103,6 +105,7 @@ impl World {
                 broken: None,
                 seen: Seen::default(),
                 subjects: Vec::new(),
+                scopes: Vec::new(),
                 late_caps: Vec::new(),
                 ids: 0,
                 labels: BTreeMap::new(),

@@ -45,9 +45,8 @@ fn every_planted_bug_is_found() {
     let mut missed = Vec::new();
     for plant in Plant::ALL {
         let planted = Options { plant: Some(*plant), ..Options::default() };
-        let found = (1..=1_500).find(|seed| {
-            run(*seed, &STAGE, &planted).broken.is_some() && run(*seed, &STAGE, &Options::default()).broken.is_none()
-        });
+        let found = (1..=1_500)
+            .find(|seed| run(*seed, &STAGE, &planted).broken.is_some() && run(*seed, &STAGE, &Options::default()).broken.is_none());
         match found {
             Some(seed) => {
                 let broken = run(seed, &STAGE, &planted).broken.expect("the same run breaks again");

@@ -15,11 +15,12 @@ use stanch_core::port::{CloudApi, Store};
 use stanch_core::remediation::Remediation;
 use stanch_core::target::Target;
 
-use crate::clock::now;
+use crate::clock::{MINUTE, now, turn_to};
 use crate::faults::Fault;
+use crate::ports::SWEEP_MS;
 use crate::scheduler::{Scheduler, finish};
 use crate::stage::Stage;
-use crate::subjects::SUBJECTS;
+use crate::subjects::{SUBJECTS, Subject};
 use crate::world::{ActorId, World};
 
 /// What an actor does. Its work can be begun again from this alone, as after a crash.
@@ -63,7 +64,14 @@ pub(crate) fn set_the_stage(world: &Arc<World>, scheduler: &mut Scheduler) {
         let faults = w.profile.names().join(", ");
         w.story.line(now(), "", &format!("{workers} workers, {people} people; what may go wrong: {faults}"));
         w.subjects.clone_from(&subjects);
+        if w.rng.chance(400) {
+            let mut scopes: Vec<_> = subjects.iter().filter_map(|s| SUBJECTS.get(*s)).map(Subject::scope).collect();
+            scopes.sort();
+            scopes.dedup();
+            w.scopes = scopes;
+        }
     });
+    let swept = world.with(|w| !w.scopes.is_empty());
     for n in 1..=workers {
         let actor = world.enter(format!("worker {n}"));
         scheduler.start(actor, Role::Worker);
@@ -72,6 +80,9 @@ pub(crate) fn set_the_stage(world: &Arc<World>, scheduler: &mut Scheduler) {
         let Some(subject) = SUBJECTS.get(*subject) else { continue };
         let finding = subject.finding(n + 1);
         world.source.put(finding.clone());
+        if swept && world.fault(usize::MAX, Fault::DeliveryLost, || finding.uid.to_string()) {
+            continue;
+        }
         let times = 1 + u32::from(world.fault(usize::MAX, Fault::DeliveryDuplicated, || finding.uid.to_string()));
         for _ in 0..times {
             let actor = world.enter(format!("finding {}", n + 1));
@@ -99,6 +110,16 @@ pub(crate) fn calm_down(world: &Arc<World>, scheduler: &mut Scheduler) {
         });
         w.story.line(now(), "", "-- nothing goes wrong from here on; everything must come to rest --");
     });
+}
+
+/// Time enough for one more sweep. `false`: nothing is swept in this run.
+pub(crate) fn sweep_again(world: &Arc<World>) -> bool {
+    if world.with(|w| w.scopes.is_empty()) {
+        return false;
+    }
+    turn_to(now() + i64::try_from(SWEEP_MS).unwrap_or_default() + MINUTE);
+    world.with(|w| w.actors.iter_mut().for_each(|a| a.wake = a.wake.min(now())));
+    true
 }
 
 /// The sources look at every resource once more. `false`: they have nothing new to say.

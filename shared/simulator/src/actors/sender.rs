@@ -94,7 +94,11 @@ pub(crate) fn reevaluated(world: &World, stage: &Stage, n: usize) -> Option<Find
     if fault == held.is_open() {
         return None;
     }
-    if fault { world.source.reopen(&id) } else { world.source.close(&id) };
+    if fault {
+        world.source.reopen(&id)
+    } else {
+        world.source.close(&id)
+    };
     let answer = finish(stanch_core::port::FindingSource::fetch(&world.source, finding.source, &finding.source_ref)).ok()?;
     if let stanch_core::port::SourceAnswer::Found(held) = answer {
         finding = *held;

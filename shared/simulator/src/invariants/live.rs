@@ -31,6 +31,10 @@ pub(crate) fn committed(
         w.ledger.commits += 1;
         let moment = w.ledger.tick();
         w.ledger.opened.entry(after.id).or_insert(moment);
+        let planning_again = before.is_some_and(|b| matches!(b.state, State::Open | State::Applying));
+        if after.state == State::Open && !planning_again {
+            w.ledger.begun.insert(after.id, moment);
+        }
         w.mix(after.chain.length ^ moment);
         let label = w.label(after.id);
         if w.story.wanted {
@@ -69,7 +73,15 @@ fn same_run(a: &Run, b: &Run) -> bool {
 }
 
 /// Attempts are only ever added, and an open one is not forgotten by planning anew.
-fn runs_follow(world: &World, actor: ActorId, before: Option<&Remediation>, after: &Remediation, undo: bool, old: Option<&Run>, new: Option<&Run>) {
+fn runs_follow(
+    world: &World,
+    actor: ActorId,
+    before: Option<&Remediation>,
+    after: &Remediation,
+    undo: bool,
+    old: Option<&Run>,
+    new: Option<&Run>,
+) {
     let Some(old) = old else { return };
     let sends = |run: &Run| run.attempts.iter().map(|a: &Attempt| (a.change, a.number, a.intended_at)).collect::<Vec<_>>();
     let what = if undo { "undo" } else { "fix" };
@@ -82,9 +94,8 @@ fn runs_follow(world: &World, actor: ActorId, before: Option<&Remediation>, afte
             // A person who reopens a stuck case has looked at it.
             let looked_at = before.is_some_and(|b| b.state == State::Stuck);
             // And its own sender may drop it with the answer that says it was not done.
-            let refused = |a: &Attempt| {
-                world.with(|w| w.ledger.intents.iter().any(|i| i.actor == actor && i.refused && i.is_of(after.id, old, a)))
-            };
+            let refused =
+                |a: &Attempt| world.with(|w| w.ledger.intents.iter().any(|i| i.actor == actor && i.refused && i.is_of(after.id, old, a)));
             if !looked_at && old.attempts.iter().any(|a| a.result.is_none() && !refused(a)) {
                 world.broken("attempts-are-kept", format!("{}: its {what} is dropped while a send is open", world.label(after.id)));
             }
@@ -135,7 +146,8 @@ fn new_results(world: &World, after: &Remediation, old: Option<&Run>, run: &Run)
         if wrong {
             let (change, number) = (is.change + 1, is.number);
             let happened = if intent.landed { "took effect" } else { "did not take effect" };
-            let why = format!("{}: send {number} of change {change} {happened}, and is stored as {:?}", world.label(after.id), result.outcome);
+            let why =
+                format!("{}: send {number} of change {change} {happened}, and is stored as {:?}", world.label(after.id), result.outcome);
             world.broken("results-are-true", why);
         }
     }
@@ -273,14 +285,7 @@ pub(crate) fn notice_arrived(world: &World, actor: ActorId, channel: &str, key: 
 }
 
 /// A status has reached a source.
-pub(crate) fn write_back_arrived(
-    world: &World,
-    actor: ActorId,
-    source: Source,
-    reference: &SourceRef<'_>,
-    status: WriteBack,
-    note: &str,
-) {
+pub(crate) fn write_back_arrived(world: &World, actor: ActorId, source: Source, reference: &SourceRef<'_>, status: WriteBack, note: &str) {
     world.tell(actor, || format!("tells {source} about {}: {status:?} ({note})", reference.id));
     let found = world.with(|w| {
         let is_it = |item: &OutboxItem| {

@@ -14,6 +14,7 @@ use crate::world::World;
 /// Every invariant and what it says.
 pub const INVARIANTS: &[(&str, &str)] = &[
     ("accepted-is-kept", "each event that was accepted has a remediation that knows who reported it"),
+    ("lost-is-found", "where sources are swept, an open finding whose event was lost is known in the end"),
     ("no-write-without-intent", "each write sent to a cloud is the change of a plan whose intent its sender had stored, and is sent once"),
     ("only-allowed-plans", "a plan is written only if a person approved its hash, or a rule of mode `auto` allowed it"),
     ("nothing-sent-after-its-lease", "a write is sent while its intent's lease lasts, never later"),
@@ -45,6 +46,7 @@ pub(crate) fn at_rest(world: &Arc<World>, stage: &Stage) {
     let cases = world.store.cases();
     let broken = || world.with(|w| w.broken.is_some());
     rest::accepted(world, &cases);
+    rest::swept(world, stage, &cases);
     rest::ends(world, &cases);
     rest::resources(world, stage, &cases);
     record::chains(world, &cases);

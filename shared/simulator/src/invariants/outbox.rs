@@ -31,7 +31,9 @@ pub(crate) fn told(world: &World) {
         if kept.sent && !came && !given_up() {
             world.broken("sent-means-arrived", format!("{label}: a message is marked as sent and never arrived"));
         }
-        let behind = |m: &stanch_sandbox::Queued| !m.sent && m.remediation == *id && m.item.message.lane() == item.message.lane() && m.reason.is_some();
+        let behind = |m: &stanch_sandbox::Queued| {
+            !m.sent && m.remediation == *id && m.item.message.lane() == item.message.lane() && m.reason.is_some()
+        };
         if !kept.sent && kept.reason.is_none() && !stored.iter().any(behind) {
             world.broken("sent-means-arrived", format!("{label}: a message waits, nobody knows why"));
         }

@@ -29,7 +29,10 @@ pub(crate) fn writes(world: &World, cases: &Cases) {
         for (run, change) in landed {
             let label = world.label(r.id);
             if !says(&run.hash, &["Intended"]) {
-                world.broken("writes-are-recorded", format!("{label}: change {} took effect, and its plan is not in the record", change + 1));
+                world.broken(
+                    "writes-are-recorded",
+                    format!("{label}: change {} took effect, and its plan is not in the record", change + 1),
+                );
             }
             if !says(&run.hash, &["Applied", "Applied by observation", "Failed", "Precondition failed", "Stuck", "Gone"]) {
                 let why = format!("{label}: change {} took effect, and the record does not say what came of it", change + 1);

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use stanch_core::finding::Millis;
 use stanch_core::plan::{Plan, Snapshot, get};
-use stanch_core::remediation::{Remediation, Run};
+use stanch_core::port::{FindingSource, SourceAnswer};
+use stanch_core::remediation::{Remediation, RemediationKey, Run};
 use stanch_core::rule::Mode;
 use stanch_core::state::{Resolution, State};
 
 use crate::actors::look;
 use crate::clock::now;
-use crate::ledger::RunKey;
+use crate::scheduler::finish;
 use crate::stage::Stage;
+use crate::subjects::SUBJECTS;
 use crate::world::World;
 
 pub(crate) type Cases = [(Remediation, Option<Millis>)];
@@ -24,6 +26,22 @@ pub(crate) fn accepted(world: &World, cases: &Cases) {
         if !known {
             let what = if kept.is_some() { "its remediation does not know it" } else { "there is no remediation for it" };
             world.broken("accepted-is-kept", format!("finding {uid} of {source} was accepted, and {what}"));
+        }
+    }
+}
+
+/// Where sources are swept, each finding that one of them holds open is known, even if its event never arrived.
+pub(crate) fn swept(world: &World, stage: &Stage, cases: &Cases) {
+    let (subjects, swept) = world.with(|w| (w.subjects.clone(), !w.scopes.is_empty()));
+    for (n, subject) in subjects.iter().enumerate().filter(|_| swept) {
+        let Some(finding) = SUBJECTS.get(*subject).map(|s| s.finding(n + 1)) else { continue };
+        let held = finish(world.source.fetch(finding.source, &finding.source_ref));
+        let open = matches!(held, Ok(SourceAnswer::Found(held)) if held.is_open());
+        let Some(resource) = finding.resources.first() else { continue };
+        let key = RemediationKey::of(&finding, resource, stage.library.control(&finding));
+        let known = cases.iter().any(|(r, _)| r.key == key && r.reporters.iter().any(|p| p.uid == finding.uid));
+        if open && !known {
+            world.broken("lost-is-found", format!("{} is open at its source, and no remediation knows it", finding.uid));
         }
     }
 }
@@ -59,11 +77,11 @@ pub(crate) fn resources(world: &Arc<World>, stage: &Stage, cases: &Cases) {
     for (r, _) in cases {
         let label = world.label(r.id);
         let wrote = world.with(|w| w.ledger.landed_for(r.id).count());
-        if let State::Resolved { how: Resolution::Compliant | Resolution::ByOthers } = r.state
-            && let Some(run) = &r.fix
-        {
-            let key = RunKey { id: r.id, hash: run.hash.clone(), planned_at: run.planned_at, undo: false };
-            let landed = world.with(|w| w.ledger.landed_of(&key).count());
+        if let State::Resolved { how: Resolution::Compliant | Resolution::ByOthers } = r.state {
+            let landed = world.with(|w| {
+                let begun = w.ledger.begun.get(&r.id).copied().unwrap_or(0);
+                w.ledger.landed.iter().filter(|l| l.at > begun && w.ledger.intents.get(l.intent).is_some_and(|i| i.run.id == r.id)).count()
+            });
             if landed > 0 {
                 let why = format!("{label} is {} ({}), and {landed} of its writes took effect", r.state, r.note);
                 world.broken("compliant-means-unwritten", why);

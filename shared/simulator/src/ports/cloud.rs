@@ -166,7 +166,11 @@ impl SimCloud {
             _ => {}
         }
         if is_poll(request) && world.fault(actor, Fault::OperationSlow, || request.name()) {
-            return Ok(ApiResponse { status: 200, body: json!({"status": "InProgress", "done": false}), ..ApiResponse::default() });
+            let body = match request.cloud {
+                Cloud::Gcp => json!({"kind": "compute#operation", "name": "operation", "status": "RUNNING", "progress": 50}),
+                _ => json!({"status": "InProgress"}),
+            };
+            return Ok(ApiResponse { status: 200, body, ..ApiResponse::default() });
         }
         let mut answer = world.sandbox.call(request, 0).await?;
         if matches!(end, End::Instead(FaultKind::Throttled { retry_after: 0 })) {

@@ -15,6 +15,9 @@ use crate::plants;
 use crate::stage::Stage;
 use crate::world::{ActorId, World};
 
+/// How often each source is swept, milliseconds.
+pub(crate) const SWEEP_MS: u64 = 6 * 3_600_000;
+
 /// An engine in the hands of one actor, and the ports it works through.
 pub(crate) struct Hands {
     pub(crate) engine: Engine,
@@ -40,5 +43,7 @@ pub(crate) fn engine(world: &Arc<World>, stage: &Stage, actor: ActorId) -> Hands
         new_id: Arc::new(move || ids.new_id()),
     };
     let ports = plants::plant(world, ports);
-    Hands { engine: Engine::new(ports.clone(), world.rules.clone(), stage.protected.clone()), ports }
+    let scopes = world.with(|w| w.scopes.clone());
+    let engine = Engine::new(ports.clone(), world.rules.clone(), stage.protected.clone()).with_sweep(scopes, SWEEP_MS);
+    Hands { engine, ports }
 }
