@@ -46,7 +46,7 @@ async fn run(place: Place, moto: &str, kills: usize, seed: u64) {
     let cloud = crate::cloud(moto);
     let mut chance = Chance::new(seed);
     let proxy = Proxy::start(moto, Chance::new(seed ^ 1)).await;
-    let ground = Ground::new(place, &proxy.url, &crate::rules());
+    let mut ground = Ground::new(place, &proxy.url, &crate::rules());
     let mut load = Load { cloud: &cloud, proxy: &proxy, chance: Chance::new(seed ^ 2), unsent: VecDeque::new(), accepted: 0, made: 0 };
 
     proxy.turn(Weather::Storm);
@@ -62,29 +62,19 @@ async fn run(place: Place, moto: &str, kills: usize, seed: u64) {
         // What is cut off here counts as never answered, and is sent again.
         drop(tokio::time::timeout(life, load.send(&process)).await);
         process.kill();
-        open_at_kill += proxy.seen().writes.iter().filter(|write| !write.answered).count();
-        proxy.died();
+        open_at_kill += proxy.died();
     }
 
     proxy.turn(Weather::Calm);
     let mut last = ground.start();
     assert!(last.ready().await, "the last process ended: {}", ground.log());
-    let end = Instant::now() + REST;
     load.send_all(&last).await;
-    while !account::is_at_rest(&ground).await {
-        assert!(last.is_alive(), "the last process ended: {}", ground.log());
-        if Instant::now() > end {
-            println!("not at rest within {} s", REST.as_secs());
-            break;
-        }
-        last.tick().await;
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    account::rest(&ground, &mut last, REST).await;
     let (accepted, made) = (load.accepted, load.made);
     assert_eq!(accepted, made, "every event was accepted in the end");
     last.kill();
     let figures = Figures { kills, open_at_kill, seconds: begun.elapsed().as_secs() };
-    account::hold(&cloud, &proxy, ground, figures).await;
+    account::hold(&cloud, &proxy, &mut ground, figures).await;
 }
 
 /// What is sent, by a sender that does not give up.
@@ -101,7 +91,7 @@ struct Load<'a> {
 impl Load<'_> {
     /// Makes up to two new events, unless enough are waiting.
     async fn make_some(&mut self) {
-        let done = self.proxy.seen().told.len();
+        let done = self.proxy.seen().told_ids().len();
         for _ in 0..self.chance.below(3) {
             if self.made - done.min(self.made) >= WAITING {
                 return;

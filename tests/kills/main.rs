@@ -13,12 +13,15 @@
 
 mod account;
 mod chance;
+mod disk;
 mod kinds;
 mod load;
+mod outage;
 mod program;
 mod proxy;
 #[path = "../moto/resources.rs"]
 mod resources;
+mod versions;
 
 use std::sync::Arc;
 use std::time::SystemTime;

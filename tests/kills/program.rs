@@ -1,6 +1,6 @@
 //! The real programs as processes: started on a free port, killed, asked over HTTP and through their command line.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -71,8 +71,9 @@ impl Ground {
     }
 
     /// Keeps the folder for whoever wants to see what went wrong, and says where it is.
-    pub(crate) fn keep(self) -> PathBuf {
-        self.root.keep()
+    pub(crate) fn keep(&mut self) -> &Path {
+        self.root.disable_cleanup(true);
+        self.root.path()
     }
 
     /// A program with an empty environment but for what it needs.
@@ -90,15 +91,15 @@ impl Ground {
 
     /// Starts a process; it is not ready yet.
     pub(crate) fn start(&self) -> Running {
-        self.start_with(|_| {})
+        self.start_program(&self.stanch)
     }
 
-    /// The same with something more in its surroundings.
-    pub(crate) fn start_with(&self, more: impl FnOnce(&mut Command)) -> Running {
+    /// The same with another `stanch`.
+    pub(crate) fn start_program(&self, stanch: &Path) -> Running {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = match &self.place {
             Place::Folder => {
-                let mut command = self.command(&self.stanch);
+                let mut command = self.command(stanch);
                 command.args(["up", "--listen", &format!("127.0.0.1:{port}")]);
                 command
             }
@@ -110,13 +111,17 @@ impl Ground {
         };
         let log = OpenOptions::new().create(true).append(true).open(self.root.path().join("log")).unwrap();
         command.stdout(log.try_clone().unwrap()).stderr(log);
-        more(&mut command);
         Running { child: command.spawn().unwrap(), url: format!("http://127.0.0.1:{port}"), place: self.place.clone(), data: self.data() }
     }
 
     /// Runs the command line on the same data and waits for its end.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
-        self.command(&self.stanch).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap()
+        self.cli_of(&self.stanch, arguments)
+    }
+
+    /// The same with another `stanch`.
+    pub(crate) fn cli_of(&self, stanch: &Path, arguments: &[&str]) -> Output {
+        self.command(stanch).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap()
     }
 
     /// The lines of JSON the command line prints.
@@ -189,14 +194,14 @@ impl Running {
 
     /// A command of a person to its API.
     pub(crate) async fn say(&self, path: &str, body: Value) -> (u16, Value) {
-        let request = crate::client().post(format!("{}{path}", self.url)).bearer_auth(self.token()).body(body.to_string());
-        let answer = request.send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
+        self.say_text(path, body.to_string()).await
     }
 
-    /// Its process.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// The same with a text that is handed on as it is.
+    pub(crate) async fn say_text(&self, path: &str, body: String) -> (u16, Value) {
+        let request = crate::client().post(format!("{}{path}", self.url)).bearer_auth(self.token()).body(body);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
     /// Whether it is still there.
@@ -216,9 +221,4 @@ impl Drop for Running {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// An empty file.
-pub(crate) fn empty(path: &Path) -> File {
-    File::create(path).unwrap()
 }

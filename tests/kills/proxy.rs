@@ -3,7 +3,7 @@
 //! It also stands for Security Hub, since moto ignores the filters of GetFindings: a finding is given by its id, and what is
 //! written back is counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -36,8 +36,19 @@ pub(crate) struct Write {
     pub(crate) request_id: String,
     /// What the cloud said to it, once it landed.
     pub(crate) status: Option<u16>,
-    /// Whether the answer was given back.
-    pub(crate) answered: bool,
+    /// How it stands with the answer.
+    pub(crate) answer: Answer,
+}
+
+/// How it stands with the answer to a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is still to be given.
+    Open,
+    /// It was given back.
+    Given,
+    /// The process that asked died before.
+    Lost,
 }
 
 /// What the proxy does to answers.
@@ -50,6 +61,8 @@ pub(crate) enum Weather {
     Storm,
     /// Answers of writes are kept until the process is dead.
     Silent,
+    /// Answers of all calls are.
+    Frozen,
 }
 
 /// Everything that came by.
@@ -59,12 +72,19 @@ pub(crate) struct Seen {
     pub(crate) events: Vec<Event>,
     /// The writes, in order.
     pub(crate) writes: Vec<Write>,
-    /// How often each finding's status was written back, by the finding's id.
-    pub(crate) told: BTreeMap<String, usize>,
+    /// How often each word on a finding was written back: the finding's id, the status and the note.
+    pub(crate) told: BTreeMap<(String, String), usize>,
     /// Calls in all.
     pub(crate) calls: usize,
     /// Ids by which a write is known to be about an event's resource.
     marks: Vec<(String, usize)>,
+}
+
+impl Seen {
+    /// Findings that were written back at least once.
+    pub(crate) fn told_ids(&self) -> BTreeSet<&str> {
+        self.told.keys().map(|(id, _)| id.as_str()).collect()
+    }
 }
 
 struct Shared {
@@ -73,8 +93,8 @@ struct Shared {
     seen: Mutex<Seen>,
     chance: Mutex<Chance>,
     weather: Mutex<Weather>,
-    /// Whether an unfiltered GetFindings gives the findings of the run.
-    lists: Mutex<bool>,
+    /// Whether the source of the findings can be written to.
+    hub: Mutex<bool>,
     /// One more with every process that died.
     deaths: watch::Sender<u64>,
 }
@@ -96,7 +116,7 @@ impl Proxy {
             seen: Mutex::default(),
             chance: Mutex::new(chance),
             weather: Mutex::new(Weather::Calm),
-            lists: Mutex::new(false),
+            hub: Mutex::new(true),
             deaths: watch::Sender::new(0),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -116,14 +136,18 @@ impl Proxy {
         *self.shared.weather.lock().unwrap() = weather;
     }
 
-    /// Whether the source lists its findings when it is asked for all.
-    pub(crate) fn list_findings(&self, lists: bool) {
-        *self.shared.lists.lock().unwrap() = lists;
+    /// Whether the source of the findings takes what is written back.
+    pub(crate) fn take_write_backs(&self, takes: bool) {
+        *self.shared.hub.lock().unwrap() = takes;
     }
 
-    /// A process is dead: what was kept for it is let go.
-    pub(crate) fn died(&self) {
+    /// A process is dead: what was kept for it is let go. Gives how many writes it had no answer to.
+    pub(crate) fn died(&self) -> usize {
+        let mut seen = self.seen();
+        let open = seen.writes.iter_mut().filter(|write| write.answer == Answer::Open);
+        let lost = open.map(|write| write.answer = Answer::Lost).count();
         self.shared.deaths.send_modify(|deaths| *deaths += 1);
+        lost
     }
 
     /// Knows a new event and its finding.
@@ -149,6 +173,7 @@ impl Shared {
         let mut chance = self.chance.lock().unwrap();
         match *self.weather.lock().unwrap() {
             Weather::Calm => Fate::Answer(Duration::ZERO),
+            Weather::Frozen => Fate::KeepAnswer,
             Weather::Silent if writes => Fate::KeepAnswer,
             Weather::Silent => Fate::Answer(Duration::ZERO),
             Weather::Storm if writes && chance.one_in(6) => Fate::KeepAnswer,
@@ -158,10 +183,12 @@ impl Shared {
         }
     }
 
-    /// Waits until the process that asked is dead.
-    async fn death(&self) {
-        let mut deaths = self.deaths.subscribe();
-        drop(deaths.changed().await);
+    /// Keeps an answer for a while, or until the process that asked is dead.
+    async fn keep(&self, fate: Fate) {
+        match fate {
+            Fate::Answer(wait) => tokio::time::sleep(wait).await,
+            Fate::KeepAnswer | Fate::LandLate(_) => drop(self.deaths.subscribe().changed().await),
+        }
     }
 }
 
@@ -169,17 +196,15 @@ async fn pass(State(shared): State<Arc<Shared>>, method: Method, uri: Uri, heade
     let operation = name(&method, &uri, &headers, &body);
     shared.seen.lock().unwrap().calls += 1;
     if uri.path().starts_with("/findings") {
-        let answer = hub(&shared, &method, &body);
-        let fate = shared.fate(false);
-        if let Fate::Answer(wait) = fate {
-            tokio::time::sleep(wait).await;
+        if method == Method::PATCH && !*shared.hub.lock().unwrap() {
+            return Response::builder().status(503).body(Body::from("{}")).unwrap();
         }
+        let answer = hub(&shared, &method, &body);
+        shared.keep(shared.fate(false)).await;
         return json_response(&answer);
     }
     if is_read(&operation) {
-        if let Fate::Answer(wait) = shared.fate(false) {
-            tokio::time::sleep(wait).await;
-        }
+        shared.keep(shared.fate(false)).await;
         return forward(&shared, method, uri, headers, body, None).await.unwrap_or_else(lost);
     }
 
@@ -196,12 +221,10 @@ async fn pass(State(shared): State<Arc<Shared>>, method: Method, uri: Uri, heade
         }
     });
     let answer = landing.await.unwrap();
-    match fate {
-        Fate::Answer(wait) => tokio::time::sleep(wait).await,
-        Fate::KeepAnswer | Fate::LandLate(_) => shared.death().await,
-    }
-    if let Some(write) = shared.seen.lock().unwrap().writes.get_mut(number) {
-        write.answered = true;
+    shared.keep(fate).await;
+    let write = &mut shared.seen.lock().unwrap().writes[number];
+    if write.answer == Answer::Open {
+        write.answer = Answer::Given;
     }
     answer
 }
@@ -216,7 +239,7 @@ fn record(shared: &Shared, operation: String, uri: &Uri, headers: &HeaderMap, bo
     let number = seen.writes.len();
     let request_id = format!("write-{number}");
     let digest = sha256_hex(asked.as_bytes());
-    seen.writes.push(Write { operation, event, digest, correlation, at: crate::now(), request_id, status: None, answered: false });
+    seen.writes.push(Write { operation, event, digest, correlation, at: crate::now(), request_id, status: None, answer: Answer::Open });
     number
 }
 
@@ -235,7 +258,8 @@ async fn land(shared: &Shared, number: usize, method: Method, uri: Uri, headers:
         write.event
     });
     // A group is named by its own id from now on.
-    let made = String::from_utf8_lossy(&text).split_once("<groupId>").and_then(|(_, rest)| rest.split_once("</")).map(|(id, _)| id.to_owned());
+    let made =
+        String::from_utf8_lossy(&text).split_once("<groupId>").and_then(|(_, rest)| rest.split_once("</")).map(|(id, _)| id.to_owned());
     if let (Some(event), Some(id)) = (event, made)
         && !seen.marks.iter().any(|(mark, _)| *mark == id)
     {
@@ -285,14 +309,15 @@ fn hub(shared: &Shared, method: &Method, body: &[u8]) -> Value {
     if *method == Method::PATCH {
         let ids: Vec<Value> = asked["FindingIdentifiers"].as_array().cloned().unwrap_or_default();
         for id in ids.iter().filter_map(|finding| finding["Id"].as_str()) {
-            *seen.told.entry(id.to_owned()).or_default() += 1;
+            let word = format!("{} {}", asked["Workflow"]["Status"], asked["Note"]["Text"]);
+            *seen.told.entry((id.to_owned(), word)).or_default() += 1;
         }
         return json!({"ProcessedFindings": ids, "UnprocessedFindings": []});
     }
     let wanted = asked["Filters"]["Id"][0]["Value"].as_str();
-    let all = *shared.lists.lock().unwrap();
+    // A sweep asks for all, without an id.
     let findings: Vec<Value> =
-        seen.events.iter().filter(|event| wanted.map_or(all, |id| event.id == id)).map(|event| event.finding.clone()).collect();
+        seen.events.iter().filter(|event| wanted.is_none_or(|id| event.id == id)).map(|event| event.finding.clone()).collect();
     json!({"Findings": findings})
 }
 
