@@ -56,7 +56,7 @@ fn answers_go_through_the_server_that_holds_the_clouds() {
     assert!(refused.err.contains("is not the one that waits"), "{}", refused.err);
     let approved = desk.run(&["approve", &waiting]).code(0);
     assert!(approved.out.contains("resolved (fixed)"), "{}", approved.out);
-    assert!(desk.run(&["audit", "verify"]).code(0).out.ends_with(": every record holds\n"));
+    assert!(desk.run(&["audit", "verify"]).code(0).out.contains(": every record holds\n"));
 
     drop(demo);
     // Without the demo its clouds are gone; nothing is sent to real ones instead.

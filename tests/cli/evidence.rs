@@ -70,7 +70,7 @@ fn an_export_alone_lets_anybody_compute_the_chain() {
     let run = desk.run(&["audit", "export"]).code(0);
     let lines = run.lines();
     let (case, entries) = lines.split_first().unwrap();
-    assert!(run.err.ends_with(&format!("1 remediations, {} record entries\n", entries.len())), "{}", run.err);
+    assert!(run.err.ends_with(&format!("1 remediation, {} record entries\n", entries.len())), "{}", run.err);
     let stanch = |line: &Value| line["unmapped"]["stanch"].clone();
     assert_eq!(stanch(case)["kind"], "case");
     assert_eq!(stanch(case)["approvals"][0]["by"], "cli:alice");

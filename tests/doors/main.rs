@@ -1,10 +1,17 @@
 //! The doors through the real programs: the Functions host's protocol, the local server, the Lambda runtime.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test program; clippy knows only its test functions")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a test program; clippy knows only its test functions"
+)]
 
 mod handler;
 mod kill;
 mod lambda;
 mod server;
+mod telling;
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -52,11 +59,18 @@ impl Program {
 
     /// `stanch up`, ready.
     async fn up(arguments: &[&str], data: TempDir) -> Program {
+        Program::up_with(arguments, data, |_| {}).await
+    }
+
+    /// The same with more settings.
+    async fn up_with(arguments: &[&str], data: TempDir, more: impl FnOnce(&mut Command)) -> Program {
         let port = free_port();
         let mut command = command(env!("CARGO_BIN_EXE_stanch"), &data);
         let listen = format!("127.0.0.1:{port}");
         let folder = data.path().to_str().unwrap().to_owned();
-        let child = command.args(["up", "--listen", &listen, "--data", &folder]).args(arguments).spawn().unwrap();
+        command.args(["up", "--listen", &listen, "--data", &folder]).args(arguments);
+        more(&mut command);
+        let child = command.spawn().unwrap();
         Program::ready(child, data, port, "/readyz").await
     }
 

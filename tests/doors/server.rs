@@ -7,17 +7,17 @@ use tempfile::TempDir;
 
 use crate::{Program, client, event, wait_for};
 
-async fn demo() -> Program {
+pub(crate) async fn demo() -> Program {
     let program = Program::up(&["--demo"], TempDir::new().unwrap()).await;
     wait_for("the demo has been fed", async || list(&program, "").await.len() == 6).await;
     program
 }
 
-async fn list(program: &Program, query: &str) -> Vec<Value> {
+pub(crate) async fn list(program: &Program, query: &str) -> Vec<Value> {
     client().get(format!("{}/api/remediations{query}", program.url)).send().await.unwrap().json().await.unwrap()
 }
 
-async fn show(program: &Program, id: &str) -> Value {
+pub(crate) async fn show(program: &Program, id: &str) -> Value {
     client().get(format!("{}/api/remediations/{id}", program.url)).send().await.unwrap().json().await.unwrap()
 }
 

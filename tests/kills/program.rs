@@ -38,6 +38,8 @@ pub(crate) struct Running {
     pub(crate) url: String,
     place: Place,
     data: PathBuf,
+    /// Its own token, once it is ready: a process that starts later on the same folder writes another into the file.
+    token: Option<String>,
 }
 
 /// What became of an event that was posted.
@@ -111,7 +113,13 @@ impl Ground {
         };
         let log = OpenOptions::new().create(true).append(true).open(self.root.path().join("log")).unwrap();
         command.stdout(log.try_clone().unwrap()).stderr(log);
-        Running { child: command.spawn().unwrap(), url: format!("http://127.0.0.1:{port}"), place: self.place.clone(), data: self.data() }
+        Running {
+            child: command.spawn().unwrap(),
+            url: format!("http://127.0.0.1:{port}"),
+            place: self.place.clone(),
+            data: self.data(),
+            token: None,
+        }
     }
 
     /// Runs the command line on the same data and waits for its end.
@@ -150,11 +158,12 @@ impl Running {
             }
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
+        self.token = Some(self.token());
         true
     }
 
     fn token(&self) -> String {
-        std::fs::read_to_string(self.data.join("token")).unwrap_or_default()
+        self.token.clone().unwrap_or_else(|| std::fs::read_to_string(self.data.join("token")).unwrap_or_default())
     }
 
     /// Posts a delivery of Security Hub.

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use stanch_core::port::BoxFuture;
 use stanch_engine::trigger::{Invocation, Receipt};
 use stanch_engine::{Engine, EngineError};
+use tracing::Instrument;
 
 use crate::recognize::recognize;
 
@@ -30,7 +31,7 @@ pub struct Answer {
 impl Function {
     /// Runs it.
     pub async fn run(&self, engine: &Engine, invocation: &Invocation) -> Result<Answer, EngineError> {
-        (self.run)(engine, invocation).await
+        (self.run)(engine, invocation).instrument(tracing::error_span!("invocation", function = self.name)).await
     }
 
     /// Runs it on a raw body, as the local server gets it.

@@ -13,4 +13,5 @@ pub mod recognize;
 pub mod server;
 pub mod settings;
 mod signal;
+pub mod telemetry;
 pub mod wiring;

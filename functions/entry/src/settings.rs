@@ -30,6 +30,14 @@ pub const SETTINGS: &[Setting] = &[
         about: "Log filter, as `info` or `stanch_engine=debug`. Default: `warn` for the command line, `info` for servers.",
     },
     Setting {
+        name: "STANCH_LOG_FORMAT",
+        about: "`json` (one object a line, with the fields of its spans) or `text`. Default: `json` where a host runs the program, else `text`.",
+    },
+    Setting {
+        name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+        about: "Base URL of an OpenTelemetry collector, as `http://127.0.0.1:4318`: traces and metrics go there over OTLP/HTTP. Needs a program built with `--features otlp`, as those that are shipped are. OpenTelemetry's other variables (`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME`, `OTEL_METRIC_EXPORT_INTERVAL` …) hold, too. Default: nothing is exported.",
+    },
+    Setting {
         name: "STANCH_AZURE_CLIENT_ID",
         about: "Client id of the user-assigned managed identity. Without it and outside Azure: `az login`.",
     },
@@ -60,6 +68,10 @@ pub struct Settings {
     pub checkpoints: Option<PathBuf>,
     /// `STANCH_LOG`.
     pub log: Option<String>,
+    /// `STANCH_LOG_FORMAT`.
+    pub log_format: Option<String>,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub otlp_endpoint: Option<String>,
     /// `STANCH_AZURE_CLIENT_ID`.
     pub azure_client_id: Option<String>,
     /// Whether a managed identity is offered here (`IDENTITY_ENDPOINT`, set by the Functions host).
@@ -97,6 +109,8 @@ impl Settings {
             channels: path("STANCH_CHANNELS"),
             checkpoints: path("STANCH_CHECKPOINTS"),
             log: get("STANCH_LOG"),
+            log_format: get("STANCH_LOG_FORMAT"),
+            otlp_endpoint: get("OTEL_EXPORTER_OTLP_ENDPOINT"),
             azure_client_id: get("STANCH_AZURE_CLIENT_ID"),
             managed_identity: get("IDENTITY_ENDPOINT").is_some(),
             aws_role: get("STANCH_AWS_ROLE"),

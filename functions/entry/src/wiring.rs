@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use stanch_core::finding::Millis;
 use stanch_core::guard::Protected;
-use stanch_core::port::{CloudApi, FindingSource, NoMeter, Store, StoreError, WorkQueue};
+use stanch_core::port::{CloudApi, FindingSource, Store, StoreError, WorkQueue};
 use stanch_core::rule::{RuleError, RuleSet};
 use stanch_engine::{Engine, Ports};
 use stanch_library::{DEFAULT_RULES, Library, LibraryError};
@@ -210,7 +210,7 @@ pub fn engine(
         sources,
         store,
         queue,
-        meter: Arc::new(NoMeter),
+        meter: crate::telemetry::metrics(),
         vault: Some(Arc::new(FileVault::new(settings.checkpoint_folder(&settings.data_folder())))),
         notifier: Arc::new(SignedWebhook::new(channels(settings)?)),
         fixes: Arc::new(library(settings)?),

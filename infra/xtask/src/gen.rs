@@ -6,6 +6,8 @@ mod settings;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use stanch_engine::telemetry::METRICS;
+
 use crate::fault::Fault;
 use crate::install;
 use crate::library;
@@ -79,6 +81,7 @@ fn documents(repo: &Repo) -> Result<Vec<Made>, Fault> {
     let mut made = vec![
         Made { path: "docs/fixes.md".into(), text: docs::fixes(&fixes) },
         Made { path: "docs/permissions.md".into(), text: docs::permissions(&fixes) },
+        Made { path: "docs/metrics.md".into(), text: docs::metrics(METRICS) },
         Made { path: "docs/settings.md".into(), text: docs::settings(&settings) },
     ];
     let architecture = repo.root.join("ARCHITECTURE.md");

@@ -10,6 +10,7 @@ mod kills;
 mod library;
 mod repo;
 mod servers;
+mod simulate;
 mod specs;
 mod stages;
 mod test;
@@ -24,7 +25,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [-- ARGS]         install the counterparties, run every test, judge what the tests sent to the clouds;
-                         ARGS go to `cargo test` and replace `--workspace`
+                         ARGS go to `cargo test` and replace `--workspace --features stanch-entry/otlp`
   tidy                   who may know whom, folders, files, words, and whether generated files are fresh
   gen [--check]          write (or only compare) the generated files
   specs [--selftest] [--write-evidence]
@@ -32,6 +33,7 @@ usage: cargo xtask <command>
   kills [--count N]      kill -9 the real program N times (500) under load against moto, and hold its records
                          against what a recording proxy saw
   versions               two builds, the second one format ahead, on one data folder with work in flight
+  simulate [FLAGS]       play simulated runs of the engine: --seeds N, --from SEED, --story; `simulate --help` tells the rest
   bench [--profile NAME] start-up time, memory and sizes of the programs, ready for the README
 ";
 
@@ -59,6 +61,7 @@ fn run(args: &[&str]) -> Result<ExitCode, Fault> {
         ["kills"] => kills::run(&repo, None).map(|()| ExitCode::SUCCESS),
         ["kills", "--count", count] => kills::run(&repo, Some(count)).map(|()| ExitCode::SUCCESS),
         ["versions"] => kills::versions(&repo).map(|()| ExitCode::SUCCESS),
+        ["simulate", flags @ ..] => simulate::run(&repo, flags).map(|()| ExitCode::SUCCESS),
         ["bench"] => bench::run(&repo, "release").map(|()| ExitCode::SUCCESS),
         ["bench", "--profile", profile] => bench::run(&repo, profile).map(|()| ExitCode::SUCCESS),
         [] | ["help" | "--help" | "-h"] => {

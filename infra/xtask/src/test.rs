@@ -8,6 +8,7 @@ use crate::fault::Fault;
 use crate::install::{self, Attempt};
 use crate::repo::{Repo, run_quietly};
 use crate::servers::Moto;
+use crate::simulate;
 use crate::specs::{self, Court, Session};
 use crate::stages::Stages;
 
@@ -23,6 +24,9 @@ pub(crate) fn run(repo: &Repo, args: &[&str]) -> Result<ExitCode, Fault> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The export of telemetry is built in: its tests need it, and one build serves all.
+const WHOLE: &[&str] = &["--workspace", "--features", "stanch-entry/otlp"];
+
 /// Tests that passed and failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Count {
@@ -32,7 +36,7 @@ struct Count {
 
 fn tests(repo: &Repo, args: &[&str], stages: &mut Stages) -> Result<Count, Fault> {
     let whole = args.is_empty();
-    let selection = if whole { &["--workspace"] } else { args };
+    let selection = if whole { WHOLE } else { args };
     let again = format!("cargo test {}", selection.join(" "));
 
     // The downloads need the network, the compiler needs the processor.
@@ -89,6 +93,11 @@ fn tests(repo: &Repo, args: &[&str], stages: &mut Stages) -> Result<Count, Fault
 
     if whole && let Some(python) = &python {
         stages.run("compare the AWS table", "cargo xtask gen --check", || crate::r#gen::aws_table(repo, python)?.check(repo));
+    }
+    if whole {
+        let seeds = simulate::SEEDS.to_string();
+        let again = format!("cargo xtask simulate --seeds {seeds}");
+        stages.run("simulate", &again, || simulate::run(repo, &["--seeds", &seeds]));
     }
     let court = Court { repo, python, node_modules, specs: repo.specs().ok() };
     specs::hold(&court, &Session { selftest: true, records: Some(&records), complete, write_evidence: false }, stages);

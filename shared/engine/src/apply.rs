@@ -10,10 +10,10 @@ use stanch_core::port::{ApiError, Kind, WriteBack};
 use stanch_core::remediation::{Approval, Attempt, Outcome, Remediation, Run};
 use stanch_core::state::{Event, State};
 
-use crate::case::{Case, Entry, describe};
+use crate::case::{Case, Entry, describe, told};
 use crate::observe::Live;
 use crate::outcome::{Sent, push_result, settled};
-use crate::{CALL_TIMEOUT_MS, Engine, EngineError, LEASE_MARGIN_MS, Next};
+use crate::{CALL_TIMEOUT_MS, Engine, EngineError, LEASE_MARGIN_MS, Next, telemetry};
 
 /// A call that has less time than this before its lease ends is not sent, milliseconds.
 const SHORTEST_CALL_MS: i64 = 2_000;
@@ -88,7 +88,11 @@ impl Engine {
                 Ok(Planning::Compliant) => {
                     case.advance(Event::FoundCompliant, "the live state became right by itself; nothing was written")?;
                     case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Success, "Compliant", "right before the first write"));
-                    case.write_back(self, WriteBack::Fixed, "stanch: a fresh read shows the resource compliant; nothing was written");
+                    case.write_back(
+                        self,
+                        told(run.plan.activity),
+                        "stanch: a fresh read shows the resource compliant; nothing was written",
+                    );
                     case.commit(self, Next::Idle).await.map(Some)
                 }
                 Ok(Planning::Plan(_)) | Err(_) => {
@@ -123,6 +127,7 @@ impl Engine {
     /// The kill switch and the caps, before every write. What cannot be read means no.
     async fn hold_the_pen(&self, case: &mut Case, run: &Run) -> Result<Option<Next>, EngineError> {
         if !matches!(self.ports.store.writes_allowed().await, Ok(true)) {
+            telemetry::write_held(self.meter(), &case.remediation, "kill-switch");
             case.remediation.note = "the kill switch is on or cannot be read: waiting, nothing is written".into();
             let at = self.now() + 60_000;
             return case.commit(self, Next::At(at)).await.map(Some);

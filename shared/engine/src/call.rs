@@ -59,7 +59,6 @@ impl Engine {
         let patience = Patience { until: before.until.max(now + asked.clamp(1_000, LONGEST_MS)), failures };
         let text = serde_json::to_string(&patience).unwrap_or_default();
         self.ports.store.set_value(&name(&quota), stored.as_deref(), Some(&text)).await?;
-        tracing::warn!(quota, until = patience.until, status = response.status, "call throttled");
         Ok(())
     }
 

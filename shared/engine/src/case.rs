@@ -6,6 +6,7 @@ use serde_json::Value;
 use stanch_core::chain::{self, ChainEntry};
 use stanch_core::decide::Decision;
 use stanch_core::finding::Millis;
+use stanch_core::fix::Activity;
 use stanch_core::ocsf::{ActivityCall, ActivityKind, ActivityStatus, RemediationActivity};
 use stanch_core::plan::Plan;
 use stanch_core::port::{Commit, NUDGE_FORMAT, Notice, Nudge, OutboxItem, OutboxMessage, WriteBack};
@@ -15,6 +16,7 @@ use stanch_core::state::{Event, IllegalMove, State, advance};
 
 use crate::Engine;
 use crate::error::EngineError;
+use crate::telemetry::{self, Before};
 
 /// What comes after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,7 @@ pub enum Next {
 pub(crate) struct Case {
     pub(crate) remediation: Remediation,
     expected: u64,
+    before: Before,
     log: Vec<ChainEntry>,
     outbox: Vec<OutboxItem>,
     sealed: BTreeMap<String, Value>,
@@ -58,7 +61,8 @@ impl Entry<'_> {
 impl Case {
     /// A new case, not stored yet.
     pub(crate) fn new(remediation: Remediation) -> Self {
-        Case { remediation, expected: 0, log: Vec::new(), outbox: Vec::new(), sealed: BTreeMap::new(), bodies: Vec::new() }
+        let (log, outbox, bodies) = (Vec::new(), Vec::new(), Vec::new());
+        Case { remediation, expected: 0, before: Before::default(), log, outbox, sealed: BTreeMap::new(), bodies }
     }
 
     /// Loads a case.
@@ -66,6 +70,7 @@ impl Case {
         let remediation = engine.ports.store.load(id).await?.ok_or(EngineError::Unknown(id))?;
         let mut case = Case::new(remediation);
         case.expected = case.remediation.version;
+        case.before = Before::of(&case.remediation);
         Ok(case)
     }
 
@@ -187,15 +192,15 @@ impl Case {
         let version = engine.ports.store.commit(commit).await?;
         self.expected = version;
         self.remediation.version = version;
+        telemetry::committed(engine.meter(), std::mem::replace(&mut self.before, Before::of(&self.remediation)), &self.remediation);
         if let Some(at) = own {
             let delay = u64::try_from(at - engine.now()).unwrap_or(0);
             // Only a nudge: the due time is stored, so losing it costs time, never work.
             let nudge = Nudge { format: NUDGE_FORMAT, id: self.remediation.id, version, correlation: self.remediation.correlation };
             if let Err(error) = engine.ports.queue.send(&nudge, delay).await {
-                tracing::warn!(remediation = %self.remediation.id, %error, "queue not reached; the timer will find it");
+                telemetry::nudge_lost(engine.meter(), &self.remediation, &error);
             }
         }
-        tracing::info!(remediation = %self.remediation.id, state = %self.remediation.state, version, "remediation committed");
         Ok(next)
     }
 
@@ -263,4 +268,9 @@ pub(crate) fn describe(error: &EngineError) -> String {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     }
+}
+
+/// What the sources are told once a fix is proven, or found to be needless: an alert stays open where only evidence was kept.
+pub(crate) fn told(activity: Activity) -> WriteBack {
+    if activity.closes_finding() { WriteBack::Fixed } else { WriteBack::InProgress }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::case::{Case, Entry};
 use crate::due::resting;
-use crate::{Engine, EngineError, Next, backlog};
+use crate::{Engine, EngineError, Next, backlog, telemetry};
 
 /// What became of one finding on one resource.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -79,8 +79,8 @@ impl Engine {
     }
 
     /// Takes a finding in that a sweep listed; `first`: it was there before stanch first looked at its scope.
-    pub(crate) async fn ingest_listed(&self, finding: Finding<'static>, first: bool) -> Result<(), EngineError> {
-        self.ingest_one(finding, first, (self.ports.new_id)()).await.map(drop)
+    pub(crate) async fn ingest_listed(&self, finding: Finding<'static>, first: bool) -> Result<Vec<Intake>, EngineError> {
+        self.ingest_one(finding, first, (self.ports.new_id)()).await
     }
 
     async fn ingest_one(&self, finding: Finding<'_>, first: bool, correlation: Uuid) -> Result<Vec<Intake>, EngineError> {
@@ -88,8 +88,10 @@ impl Engine {
         let digest = sha256_hex(raw.as_bytes());
         let finding = Finding { raw: Text::default(), ..finding }.into_owned();
         if finding.resources.is_empty() {
-            let finding = finding.uid.to_string();
-            return Ok(vec![Intake { remediation: None, taken: Taken::NoResource, finding, resource: "-".into() }]);
+            let uid = finding.uid.to_string();
+            let intake = Intake { remediation: None, taken: Taken::NoResource, finding: uid, resource: "-".into() };
+            telemetry::finding_received(self.meter(), &finding, &intake);
+            return Ok(vec![intake]);
         }
         let delivery = Delivery { digest: &digest, raw: &raw, received: self.now(), asked_by: None, first, correlation };
         let mut all = Vec::new();
@@ -114,12 +116,16 @@ impl Engine {
         for _ in 0..8 {
             let outcome = match self.ports.store.find(&key).await? {
                 Some(id) => self.add_report(id, finding, delivery).await.map(|taken| intake(Some(id), taken)),
-                None if !finding.is_open() => return Ok(intake(None, Taken::NotOpen)),
+                None if !finding.is_open() => Ok(intake(None, Taken::NotOpen)),
                 None => self.open(&key, control.clone(), finding, resource, delivery).await.map(|id| intake(Some(id), Taken::Opened)),
             };
             match outcome {
                 Err(EngineError::Store(StoreError::Conflict { .. })) => {}
-                other => return other,
+                Ok(intake) => {
+                    telemetry::finding_received(self.meter(), finding, &intake);
+                    return Ok(intake);
+                }
+                Err(other) => return Err(other),
             }
         }
         Err(StoreError::Conflict { id: key.as_str().to_owned() }.into())
@@ -155,7 +161,6 @@ impl Engine {
             case.notify(self, "A finding was recorded");
         }
         case.commit(self, if acts { Next::Now } else { Next::Idle }).await?;
-        tracing::info!(remediation = %id, finding = %finding.uid, backlog, "finding received");
         Ok(id)
     }
 

@@ -12,6 +12,7 @@ pub mod checkpoint;
 mod command;
 mod due;
 mod error;
+mod health;
 mod ingest;
 mod observe;
 mod outbox;
@@ -25,6 +26,7 @@ mod second;
 mod spill;
 mod step;
 mod sweep;
+pub mod telemetry;
 pub mod trigger;
 mod verify;
 mod work;
@@ -39,6 +41,7 @@ use stanch_core::rule::RuleSet;
 pub use case::Next;
 pub use command::{Preview, PreviewOutcome};
 pub use error::EngineError;
+pub use health::Health;
 pub use ingest::{Intake, Taken};
 pub use reconcile::Round;
 pub use spill::Reader;
@@ -88,8 +91,15 @@ pub(crate) const MAX_TRIES: u32 = 9;
 
 impl Engine {
     /// Puts an engine together.
-    pub fn new(ports: Ports, rules: Arc<RuleSet>, protected: Arc<Protected>) -> Self {
+    pub fn new(mut ports: Ports, rules: Arc<RuleSet>, protected: Arc<Protected>) -> Self {
+        let (meter, clock) = (ports.meter.clone(), ports.clock.clone());
+        ports.clouds = Arc::new(telemetry::Calls { inner: ports.clouds, meter, clock });
         Engine { ports, rules, protected, sweep: Arc::default(), spilling: None }
+    }
+
+    /// Counts what happens.
+    pub fn meter(&self) -> &dyn Meter {
+        self.ports.meter.as_ref()
     }
 
     pub(crate) fn now(&self) -> Millis {

@@ -12,7 +12,7 @@ use stanch_core::remediation::RemediationId;
 use crate::case::{Case, Entry};
 use crate::due::resting;
 use crate::panic::caught;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, telemetry};
 
 const MINUTE_MS: i64 = 60_000;
 /// The longest a lane that is down is left alone, milliseconds.
@@ -64,6 +64,7 @@ impl Engine {
                 match self.tried(&item).await {
                     Tried::Sent => {
                         self.ports.store.sent(item.id).await?;
+                        telemetry::message_sent(self.meter(), id, &item, self.now());
                         sent += 1;
                         if stored.is_some() {
                             *lane = Lane::default();
@@ -73,7 +74,7 @@ impl Engine {
                     Tried::Down(why) => {
                         let wait = (MINUTE_MS << lane.failures.min(6)).min(MOST_WAIT_MS);
                         *lane = Lane { until: self.now() + wait, failures: lane.failures.saturating_add(1) };
-                        tracing::warn!(remediation = %id, lane = name, why, wait_ms = wait, "message not sent");
+                        telemetry::message_put_off(self.meter(), id, &item, true, &why);
                         let text = serde_json::to_string(lane).unwrap_or_default();
                         self.set_lane(&name, stored, Some(text)).await?;
                         self.ports.store.unsent(item.id, lane.until, &why).await?;
@@ -112,11 +113,11 @@ impl Engine {
         let stored = store.value(&name).await?;
         let tries = stored.as_deref().and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
         if let Some(wait) = REFUSED_WAITS.get(tries) {
-            tracing::warn!(remediation = %id, lane, why, "message refused");
+            telemetry::message_put_off(self.meter(), id, item, true, why);
             store.set_value(&name, stored.as_deref(), Some(&(tries + 1).to_string())).await?;
             return Ok(store.unsent(item.id, self.now() + wait, why).await?);
         }
-        tracing::error!(remediation = %id, lane, why, "message not delivered");
+        telemetry::message_put_off(self.meter(), id, item, false, why);
         self.record_undelivered(id, lane, why).await?;
         store.sent(item.id).await?;
         store.set_value(&name, stored.as_deref(), None).await?;

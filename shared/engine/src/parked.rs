@@ -6,13 +6,13 @@ use stanch_core::port::{Parked, ParkedKind};
 
 use crate::trigger::{Receipt, retake};
 use crate::work::MAX_DELIVERIES;
-use crate::{Engine, EngineError, Handled};
+use crate::{Engine, EngineError, Handled, telemetry};
 
 impl Engine {
     /// Parks an event that cannot be read.
     pub(crate) async fn park_event(&self, origin: &str, event: &str, why: &str) -> Result<(), EngineError> {
         let parked = Parked::new(ParkedKind::Event, origin, why, event, self.now());
-        tracing::error!(origin, parked = parked.id, bytes = event.len(), why, "event parked");
+        telemetry::parked(self.meter(), parked.kind, origin, why);
         Ok(self.ports.store.park(parked).await?)
     }
 

@@ -13,7 +13,7 @@ use stanch_core::state::Event;
 use stanch_core::target::Target;
 
 use crate::ask::Confirmation;
-use crate::case::{Case, Entry, describe};
+use crate::case::{Case, Entry, describe, told};
 use crate::observe::Live;
 use crate::{Engine, EngineError, Next};
 
@@ -67,7 +67,7 @@ impl Engine {
                 let message = format!("fix {}: the live state is right already", fix.name);
                 case.record(self, None, Entry::new(ActivityStatus::Success, "Compliant", message));
                 case.remediation.times.verified = Some(now);
-                case.write_back(self, WriteBack::Fixed, "stanch: a fresh read shows the resource compliant; nothing was written");
+                case.write_back(self, told(fix.activity), "stanch: a fresh read shows the resource compliant; nothing was written");
                 case.commit(self, Next::Idle).await
             }
             Planned::Plan { plan, guard, sealed } => self.settle_plan(case, *plan, guard, &sealed).await,

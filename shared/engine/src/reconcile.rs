@@ -8,7 +8,7 @@ use stanch_core::port::StoreError;
 use stanch_core::remediation::RemediationId;
 
 use crate::panic::caught;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, telemetry};
 
 /// Rows that can neither be taken on nor put off and are passed over in one round.
 const MOST_IMMOVABLE: usize = 1_000;
@@ -55,6 +55,7 @@ impl Engine {
     /// again when the rules were changed. Each part is bounded; one that fails does not stop the others.
     pub async fn reconcile(&self, limit: usize) -> Round {
         let mut round = Round::default();
+        let waited = self.queue_age().await.unwrap_or(0);
         round.drained = round.part("spill", self.drain(limit)).await;
         round.ran = round.part("due", self.run_due(limit)).await;
         round.sent = round.part("outbox", self.send_outbox(limit)).await;
@@ -63,6 +64,7 @@ impl Engine {
         round.pruned = round.part("prune", self.prune()).await;
         let parked = async { Ok(self.ports.store.parked(MOST_PARKED).await?.len()) };
         round.parked = round.part("parked", parked).await;
+        telemetry::reconciled(self.meter(), round.ran, waited);
         round
     }
 
@@ -99,7 +101,7 @@ impl Engine {
         if let EngineError::Store(StoreError::Unavailable { .. }) = error {
             return Err(error);
         }
-        tracing::error!(remediation = %id, %error, "step failed");
+        telemetry::step_failed(self.meter(), id, &error);
         match caught(self.put_off(id, &error)).await {
             Ok(()) => Ok(true),
             Err(unavailable @ EngineError::Store(StoreError::Unavailable { .. })) => Err(unavailable),

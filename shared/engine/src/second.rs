@@ -19,7 +19,9 @@ const MOST_DAYS: i64 = 7;
 /// When the sources are asked next whether they agree; `None` when there is nothing to ask.
 pub(crate) fn second_look(remediation: &Remediation) -> Option<Millis> {
     let fixed = matches!(remediation.state, State::Resolved { how: Resolution::Fixed } | State::StillReported);
-    let proven = remediation.times.verified.filter(|_| fixed && remediation.times.closed.is_none())?;
+    // Where only evidence was kept, the finding stands, and should.
+    let closes = remediation.fix.as_ref().is_none_or(|run| run.plan.activity.closes_finding());
+    let proven = remediation.times.verified.filter(|_| fixed && closes && remediation.times.closed.is_none())?;
     let slowest = remediation.reporters.iter().filter(|r| r.open && r.source.can_be_asked()).map(|r| r.source.latency_ms()).max()?;
     Some(remediation.second.filter(|second| second.of == proven).map_or(proven + slowest, |second| second.at))
 }

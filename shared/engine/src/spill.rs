@@ -6,7 +6,7 @@ use stanch_core::normalize::Normalized;
 use stanch_core::port::{Spill, StoreError};
 
 use crate::trigger::{Receipt, take_event};
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, telemetry};
 
 /// Reads an event as the function of that name does: name, event.
 pub type Reader = for<'a> fn(&str, &'a str) -> Normalized<'a>;
@@ -31,7 +31,7 @@ impl Engine {
     pub(crate) fn put_aside(&self, origin: &str, event: &str, error: EngineError) -> Result<(), EngineError> {
         let Some(spilling) = &self.spilling else { return Err(error) };
         spilling.spill.keep(origin, event)?;
-        tracing::warn!(origin, bytes = event.len(), %error, "event put aside until the store can be used");
+        telemetry::spilled(self.meter(), 1, &error.to_string());
         Ok(())
     }
 
@@ -46,6 +46,7 @@ impl Engine {
             take_event(self, &spilled.origin, &spilled.body, &|event| read(&spilled.origin, event), correlation, &mut receipt).await?;
             spilling.spill.done(&spilled.id)?;
             drained += 1;
+            telemetry::recovered(self.meter(), 1);
         }
         Ok(drained)
     }

@@ -3,11 +3,12 @@
 use stanch_core::port::StoreError;
 use stanch_core::remediation::{RemediationId, SecondLook};
 use stanch_core::state::{Event, State};
+use tracing::Instrument;
 
 use crate::case::{Case, Next, describe};
 use crate::due::is_overdue;
 use crate::second::second_look;
-use crate::{Engine, EngineError, MAX_TRIES};
+use crate::{Engine, EngineError, MAX_TRIES, telemetry};
 
 /// How far a remediation was taken.
 pub(crate) struct Driven {
@@ -21,7 +22,8 @@ impl Engine {
     /// Takes a remediation one step further. Repeating it is harmless.
     pub async fn step(&self, id: RemediationId) -> Result<Next, EngineError> {
         let mut case = Case::load(self, id).await?;
-        self.step_case(&mut case).await
+        let span = telemetry::step_span(&case.remediation);
+        self.step_case(&mut case).instrument(span).await
     }
 
     async fn step_case(&self, case: &mut Case) -> Result<Next, EngineError> {
@@ -55,7 +57,8 @@ impl Engine {
         loop {
             let mut case = Case::load(self, id).await?;
             let before = case.remediation.version;
-            match self.step_case(&mut case).await {
+            let span = telemetry::step_span(&case.remediation);
+            match self.step_case(&mut case).instrument(span).await {
                 Ok(Next::Now) => {}
                 Ok(next) => return Ok(Driven { next, standing: (case.remediation.version == before).then_some(before) }),
                 Err(EngineError::Store(StoreError::Conflict { .. })) => return Ok(Driven { next: Next::Idle, standing: None }),

@@ -11,7 +11,7 @@ use crate::case::Case;
 use crate::ingest::waits;
 use crate::panic::caught;
 use crate::spill::is_unavailable;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, Taken, telemetry};
 
 /// Pages of one scope read in one round.
 const PAGES: usize = 5;
@@ -63,6 +63,14 @@ impl Cursor {
     }
 }
 
+/// What one page of a list gave.
+struct Page {
+    listed: usize,
+    /// Faults that nobody had known.
+    missed: usize,
+    next: Option<String>,
+}
+
 /// A scope in the hands of this worker.
 struct Held {
     name: String,
@@ -87,7 +95,7 @@ impl Engine {
             match caught(self.sweep_scope(scope, sweep.every_ms)).await {
                 Ok(count) => listed += count,
                 Err(error) => {
-                    tracing::error!(%scope, %error, "sweep failed");
+                    telemetry::sweep_failed(self.meter(), scope.source, scope, &error);
                     failed = Some(error);
                 }
             }
@@ -108,16 +116,17 @@ impl Engine {
         }
         let mut held = Held { name, stored, cursor };
         held.cursor.started = held.cursor.started.or(Some(now));
-        let mut listed = 0;
+        let (mut listed, mut missed) = (0, 0);
         for _ in 0..PAGES {
             held.cursor.held_until = Some(self.now() + LEASE_MS);
             if !self.keep(&mut held).await? {
                 return Ok(listed);
             }
             match self.sweep_page(scope, &held.cursor).await {
-                Ok((count, next)) => {
-                    listed += count;
-                    held.cursor.page = next;
+                Ok(page) => {
+                    listed += page.listed;
+                    missed += page.missed;
+                    held.cursor.page = page.next;
                     (held.cursor.failures, held.cursor.not_before) = (0, None);
                 }
                 Err(error) => return self.give_up(held, error, every_ms).await,
@@ -125,12 +134,12 @@ impl Engine {
             if held.cursor.page.is_none() {
                 self.recheck_waiting(scope, &mut held.cursor).await?;
                 held.cursor.completed = held.cursor.started.take();
-                tracing::info!(%scope, "sweep complete");
                 break;
             }
         }
         held.cursor.held_until = None;
         self.keep(&mut held).await?;
+        telemetry::swept(self.meter(), scope.source, scope, listed as u64, missed as u64);
         Ok(listed)
     }
 
@@ -156,28 +165,30 @@ impl Engine {
         Err(error)
     }
 
-    /// Lists one page and takes all of it in. Gives how many findings it held, and the next page.
-    async fn sweep_page(&self, scope: &Scope, cursor: &Cursor) -> Result<(usize, Option<String>), EngineError> {
+    /// Lists one page and takes all of it in.
+    async fn sweep_page(&self, scope: &Scope, cursor: &Cursor) -> Result<Page, EngineError> {
         let page = self.ports.sources.list(scope, cursor.completed, cursor.page.as_deref()).await?;
         let Listed { findings, unread, next } = page;
-        let (count, first) = (findings.len(), cursor.completed.is_none());
+        let (listed, first) = (findings.len(), cursor.completed.is_none());
+        let mut missed = 0;
         let origin = scope.source.as_str();
         for finding in findings {
-            self.take_listed(origin, finding, first).await?;
+            missed += self.take_listed(origin, finding, first).await?;
         }
         for row in unread {
             self.park_event(origin, &row.body, &row.why).await?;
         }
-        Ok((count, next))
+        Ok(Page { listed, missed, next })
     }
 
     /// A listed finding goes through the same intake as an event. One that cannot be taken does not stop the page.
-    async fn take_listed(&self, origin: &str, finding: Finding<'static>, first: bool) -> Result<(), EngineError> {
+    /// Gives how many faults nobody had known.
+    async fn take_listed(&self, origin: &str, finding: Finding<'static>, first: bool) -> Result<usize, EngineError> {
         let raw = finding.raw.to_string();
         match caught(self.ingest_listed(finding, first)).await {
-            Ok(()) => Ok(()),
+            Ok(intakes) => Ok(intakes.iter().filter(|intake| intake.taken == Taken::Opened).count()),
             Err(error) if is_unavailable(&error) || error.kind() == Kind::Retry => Err(error),
-            Err(error) => self.park_event(origin, &raw, &error.to_string()).await,
+            Err(error) => self.park_event(origin, &raw, &error.to_string()).await.map(|()| 0),
         }
     }
 

@@ -8,13 +8,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use stanch_core::digest::sha256_hex;
 use stanch_core::normalize::{NormalizeError, Normalized, events};
 use stanch_core::port::{Kind, StoreError};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::panic::{caught, said};
 use crate::spill::is_unavailable;
-use crate::{Engine, EngineError, Intake};
+use crate::{Engine, EngineError, Intake, telemetry};
 
 /// How many times a string is parsed as JSON before it is taken for text.
 const MAX_LEVELS: usize = 4;
@@ -114,16 +116,26 @@ pub async fn take_events(
     normalize: impl for<'a> Fn(&'a str) -> Normalized<'a>,
 ) -> Result<Receipt, EngineError> {
     let correlation = (engine.ports.new_id)();
+    take_batch(engine, origin, batch, &normalize, correlation).instrument(telemetry::event_span(origin, correlation)).await
+}
+
+async fn take_batch(
+    engine: &Engine,
+    origin: &str,
+    batch: &[String],
+    normalize: &impl for<'a> Fn(&'a str) -> Normalized<'a>,
+    correlation: Uuid,
+) -> Result<Receipt, EngineError> {
     let mut receipt = Receipt::default();
     for delivery in batch {
         match events(delivery) {
             Ok(single) => {
                 for event in single {
-                    take_or_put_aside(engine, origin, event, &normalize, correlation, &mut receipt).await?;
+                    take_or_put_aside(engine, origin, event, normalize, correlation, &mut receipt).await?;
                 }
             }
             // Not even one event can be told from the next: the delivery is one.
-            Err(_) => take_or_put_aside(engine, origin, delivery, &normalize, correlation, &mut receipt).await?,
+            Err(_) => take_or_put_aside(engine, origin, delivery, normalize, correlation, &mut receipt).await?,
         }
     }
     Ok(receipt)
@@ -161,6 +173,7 @@ pub(crate) async fn take_event(
     receipt: &mut Receipt,
 ) -> Result<(), EngineError> {
     if let Some(why) = take(engine, event, normalize, correlation, receipt).await? {
+        telemetry::event_refused(engine.meter(), &sha256_hex(event.as_bytes()), event.len(), &why);
         engine.park_event(origin, event, &why).await?;
         receipt.refused.push(why);
     }
@@ -194,6 +207,7 @@ async fn take(
     let findings = match catch_unwind(AssertUnwindSafe(|| normalize(event))) {
         Ok(Ok(findings)) => findings,
         Ok(Err(error @ NormalizeError::NotAFinding { .. })) => {
+            telemetry::event_ignored(engine.meter(), &error.to_string());
             receipt.ignored.push(error.to_string());
             return Ok(None);
         }
@@ -205,6 +219,7 @@ async fn take(
         Err(error) if error.kind() == Kind::Retry => return Err(error),
         Err(error) => return Ok(Some(error.to_string())),
     }
+    telemetry::event_taken(engine.meter());
     Ok(None)
 }
 

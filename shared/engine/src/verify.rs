@@ -8,7 +8,7 @@ use stanch_core::state::Event;
 
 use crate::apply::new_run;
 use crate::ask::Confirmation;
-use crate::case::{Case, Entry, describe};
+use crate::case::{Case, Entry, describe, told};
 use crate::observe::Live;
 use crate::{Engine, EngineError, Next};
 
@@ -49,8 +49,11 @@ impl Engine {
             return case.commit(self, Next::At(until)).await;
         }
         case.advance(Event::Proved, "a fresh read proves it")?;
-        case.write_back(self, WriteBack::Fixed, &format!("stanch: fixed by {} (plan {plan}), proven by a fresh read", fix.name));
-        case.notify(self, "Fixed and proven");
+        let (did, title) =
+            if run.plan.activity.closes_finding() { ("fixed by", "Fixed and proven") } else { ("evidence kept by", "Evidence is kept") };
+        let note = format!("stanch: {did} {} (plan {plan}), proven by a fresh read", fix.name);
+        case.write_back(self, told(run.plan.activity), &note);
+        case.notify(self, title);
         case.commit(self, Next::Idle).await
     }
 

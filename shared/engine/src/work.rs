@@ -4,7 +4,7 @@ use serde::Deserialize;
 use stanch_core::port::{Kind, NUDGE_FORMAT, Nudge, Parked, ParkedKind, StoreError};
 
 use crate::panic::caught;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, telemetry};
 
 /// A message that failed so often is parked. The Functions host would move it away after as many (`maxDequeueCount`).
 pub const MAX_DELIVERIES: u32 = 5;
@@ -104,7 +104,7 @@ impl Engine {
             }
             Err(error @ (EngineError::Unknown(_) | EngineError::Store(_))) => self.park_message(body, error.to_string()).await,
             Err(error) => {
-                tracing::error!(remediation = %nudge.id, %error, "step failed");
+                telemetry::step_failed(self.meter(), nudge.id, &error);
                 match caught(self.put_off(nudge.id, &error)).await {
                     Ok(()) => Ok(Handled::PutOff),
                     Err(again) if again.kind() == Kind::Retry => Err(again),
@@ -122,7 +122,7 @@ impl Engine {
     }
 
     async fn park_message(&self, body: &str, why: String) -> Result<Handled, EngineError> {
-        tracing::error!(why, "message parked");
+        telemetry::parked(self.meter(), ParkedKind::Message, QUEUE, &why);
         self.ports.store.park(Parked::new(ParkedKind::Message, QUEUE, why, body, self.now())).await?;
         Ok(Handled::Parked)
     }

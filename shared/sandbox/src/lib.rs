@@ -10,9 +10,11 @@ mod azure;
 mod events;
 mod fault;
 mod gcp;
+mod queue;
 mod seed;
 mod shape;
 mod source;
+mod store;
 mod world;
 
 #[cfg(test)]
@@ -29,7 +31,9 @@ use stanch_core::port::{ApiError, BoxFuture, CloudApi};
 
 pub use events::{DemoEvent, demo_events};
 pub use fault::{Fault, FaultKind};
+pub use queue::MemoryQueue;
 pub use source::{SandboxSource, Written};
+pub use store::{MemoryStore, Queued};
 
 use fault::Armed;
 use world::World;
@@ -78,10 +82,15 @@ impl Recorded {
 
     /// Whether the call asks for a change: by its verb, or for AWS by its name (`Get`, `Describe`, `List` and `Head` only read).
     pub fn is_write(&self) -> bool {
-        match &self.request.call {
-            ApiCall::Operation { operation, .. } => !["Get", "Describe", "List", "Head"].iter().any(|verb| operation.starts_with(verb)),
-            ApiCall::Http(http) => !matches!(http.method, Method::Get | Method::Head),
-        }
+        asks_for_change(&self.request)
+    }
+}
+
+/// Whether a call asks for a change: by its verb, or for AWS by its name (`Get`, `Describe`, `List` and `Head` only read).
+pub fn asks_for_change(request: &ApiRequest) -> bool {
+    match &request.call {
+        ApiCall::Operation { operation, .. } => !["Get", "Describe", "List", "Head"].iter().any(|verb| operation.starts_with(verb)),
+        ApiCall::Http(http) => !matches!(http.method, Method::Get | Method::Head),
     }
 }
 

@@ -319,7 +319,11 @@ fn every_attack_on_the_checkpoints_is_found() {
             |s| s.forge(2, |text| text.replacen("\"length\":6", "\"length\":5", 1)),
             "checkpoint 2 does not have the root of the ends it lists",
         ),
-        ("the file is cut in a line", |s| s.forge(2, |text| text[..text.len() - 9].to_owned()), "is no sound checkpoint: it is cut off"),
+        (
+            "the file is cut in a line",
+            |s| s.forge(2, |text| text.chars().take(text.len() - 9).collect()),
+            "is no sound checkpoint: it is cut off",
+        ),
         ("the file is no checkpoint", |s| s.forge(2, |_| "{}\n".to_owned()), "is no sound checkpoint: line 1 is no header"),
         (
             "there are two of one number",
@@ -341,10 +345,10 @@ fn every_attack_on_the_checkpoints_is_found() {
             "the first one is no first one",
             |s| {
                 s.forge(2, |text| {
-                    let at = text.find(",\"previous\"").unwrap();
-                    let end = text.find("}\n").unwrap();
-                    format!("{}{}", &text[..at], &text[end..])
-                })
+                    let (header, leaves) = text.split_once('\n').unwrap();
+                    let (header, _) = header.split_once(",\"previous\"").unwrap();
+                    format!("{header}}}\n{leaves}")
+                });
             },
             "checkpoint 2 follows none although it is not the first",
         ),

@@ -9,6 +9,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     if settings.lambda_api.is_none() {
         return Err("AWS_LAMBDA_RUNTIME_API is not set: this program is started by AWS Lambda; on your own machine use `stanch up`".into());
     }
-    log::start(settings.log.as_deref())?;
-    lambda::serve(settings).await
+    let log = log::start(&settings, log::Usual::HOSTED)?;
+    let ended = lambda::serve(settings).await;
+    log.end().await;
+    ended
 }

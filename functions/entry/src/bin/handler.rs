@@ -9,8 +9,12 @@ use stanch_entry::{host, log};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let settings = Settings::from_env();
-    let ended = match log::start(settings.log.as_deref()) {
-        Ok(()) => host::serve(settings).await.map_err(|e| e.to_string()),
+    let ended = match log::start(&settings, log::Usual::HOSTED) {
+        Ok(log) => {
+            let ended = host::serve(settings).await.map_err(|e| e.to_string());
+            log.end().await;
+            ended
+        }
         Err(error) => Err(error),
     };
     match ended {

@@ -70,9 +70,9 @@ pub(crate) fn verify(context: &Context, arguments: &Verify) -> Result<(), Failur
         store.verify_against(&Checkpoints::find(&arguments.checkpoints)?)?
     };
     if out.json {
-        print_json(&as_json(&report))?
+        print_json(&as_json(&report))?;
     } else {
-        print(&as_text(&report))?
+        print(&as_text(&report))?;
     }
     if report.faults.is_empty() { Ok(()) } else { Err(Failure::new(Code::Refused, "records were changed outside stanch")) }
 }
@@ -141,11 +141,13 @@ fn proven(proof: &Proof) -> String {
     text
 }
 
-fn remediations(count: u64) -> String {
+/// So many remediations, in words.
+pub(crate) fn remediations(count: u64) -> String {
     format!("{count} remediation{}", plural(usize::try_from(count).unwrap_or(2)))
 }
 
-fn entries(count: u64, kind: &str) -> String {
+/// So many entries of a kind, in words.
+pub(crate) fn entries(count: u64, kind: &str) -> String {
     format!("{count} {kind}entr{}", if count == 1 { "y" } else { "ies" })
 }
 

@@ -6,6 +6,7 @@ use stanch_core::ocsf::{exported_case, exported_entry};
 use stanch_core::port::Store;
 use stanch_engine::EngineError;
 
+use super::audit::{entries as record_entries, remediations};
 use super::context::Context;
 use super::failure::{Code, Failure};
 use super::output::print_json;
@@ -48,7 +49,7 @@ pub(crate) async fn run(context: &Context, arguments: &Export) -> Result<(), Fai
             entries += record.len() as u64;
         }
     }
-    context.out.note(&format!("{cases} remediations, {entries} record entries"));
+    context.out.note(&format!("{}, {}", remediations(cases), record_entries(entries, "record ")));
     Ok(())
 }
 

@@ -29,10 +29,9 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{CommandFactory, Parser};
-use tracing_subscriber::EnvFilter;
 
-use crate::recognize;
 use crate::settings::Settings;
+use crate::{log, recognize};
 use context::{Context, quoted};
 use failure::{Code, Failure};
 use output::{Output, errors, print};
@@ -228,12 +227,18 @@ pub fn main() -> ExitCode {
 const QUIET: &str = "warn,aws_config=error";
 
 fn start(context: &Context, command: Command) -> Result<(), Failure> {
-    log(context, if let Command::Up(up) = &command { up.log_level() } else { QUIET })?;
+    let filter = if let Command::Up(up) = &command { up.log_level() } else { QUIET };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::new(Code::Outside, format!("cannot start: {e}")))?;
-    runtime.block_on(run(context, command))
+    runtime.block_on(async {
+        let usual = log::Usual { filter, format: log::Format::Text, stderr: true };
+        let log = log::start(&context.settings, usual).map_err(|message| Failure::new(Code::Input, message))?;
+        let ended = run(context, command).await;
+        log.end().await;
+        ended
+    })
 }
 
 async fn run(context: &Context, command: Command) -> Result<(), Failure> {
@@ -262,18 +267,6 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "stanch", &mut script);
     print(&String::from_utf8_lossy(&script))
-}
-
-/// Log events go to standard error: `STANCH_LOG`, else this level.
-fn log(context: &Context, level: &str) -> Result<(), Failure> {
-    let wanted = context.settings.log.as_deref().unwrap_or(level);
-    let filter = EnvFilter::try_new(wanted).map_err(|e| {
-        let failure = Failure::new(Code::Input, format!("setting `STANCH_LOG`: `{wanted}` is no log filter: {e}"));
-        failure.hint("as `info`, or `warn,stanch_engine=debug`")
-    })?;
-    // A second subscriber in one process (tests) is no fault.
-    drop(tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init());
-    Ok(())
 }
 
 /// Reads `--wait`: a time with its unit, or seconds.

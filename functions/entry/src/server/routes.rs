@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
@@ -12,10 +12,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use stanch_core::port::{Filter, Kind, Store};
 use stanch_core::remediation::RemediationId;
-use stanch_engine::{Engine, EngineError};
+use stanch_engine::telemetry::{RECONCILES, SWEEPS};
+use stanch_engine::{Engine, EngineError, Health};
+use tracing::Instrument;
 
 use super::auth;
-use crate::{functions, local};
+use crate::{functions, local, telemetry};
 
 /// The largest event.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -53,6 +55,7 @@ pub(super) fn router(engine: Engine, store: Arc<dyn Store>, token: String, user:
     Router::new()
         .route("/healthz", get(move || async move { Json(json!({"alive": true, "proof": proof})) }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .route("/api/remediations", get(list))
         .route("/api/remediations/{id}", get(show))
         .route("/api/remediations/{id}/{verb}", post(answer))
@@ -63,10 +66,34 @@ pub(super) fn router(engine: Engine, store: Arc<dyn Store>, token: String, user:
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {
-    match shared.store.writes_allowed().await {
-        Ok(writes) => Json(json!({"ready": true, "writes": writes})).into_response(),
+    match shared.engine.health().await {
+        Ok(health) if health.rules == 0 => {
+            auth::refused(StatusCode::SERVICE_UNAVAILABLE, "no rule is loaded: nothing would be decided about any finding")
+        }
+        Ok(health) => Json(readiness(&health)).into_response(),
         Err(error) => auth::refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
+}
+
+/// Times are seconds, points in time milliseconds since the epoch; `null` is what has not happened in this process.
+fn readiness(health: &Health) -> Value {
+    let counted = telemetry::metrics();
+    json!({
+        "ready": true,
+        "writes": health.writes_allowed,
+        "rules": health.rules,
+        "queue_age": health.queue_age_ms / 1000,
+        "outbox_age": health.outbox_age_ms / 1000,
+        "parked": health.parked,
+        "last_reconcile": counted.last(&RECONCILES),
+        "last_sweep": counted.last(&SWEEPS),
+    })
+}
+
+async fn metrics(State(shared): State<Shared>) -> Response {
+    let health = shared.engine.health().await.ok();
+    let text = telemetry::render(&telemetry::metrics(), health.as_ref());
+    ([(header::CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response()
 }
 
 async fn list(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Response {
@@ -92,7 +119,8 @@ async fn answer(State(shared): State<Shared>, Path((id, verb)): Path<(String, St
         Ok(said) => said,
         Err(error) => return auth::refused(StatusCode::BAD_REQUEST, &format!("the body is not readable: {error}")),
     };
-    match act(&shared, id, &verb, said).await {
+    let span = tracing::error_span!("command", remediation = %id, verb);
+    match act(&shared, id, &verb, said).instrument(span).await {
         Ok(value) => Json(value).into_response(),
         Err(error) => failed(&error),
     }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use stanch_core::cloud::Cloud;
 use stanch_core::fix::{Disruption, Fix, UndoClass};
 use stanch_core::state::ARROWS;
+use stanch_engine::telemetry::{Metric, MetricKind};
 
 use super::settings::Setting;
 
@@ -83,6 +84,27 @@ pub(super) fn settings(settings: &[Setting]) -> String {
     page.push_str("All settings are environment variables; an empty one counts as absent.\n\n| variable | what it does |\n| --- | --- |\n");
     for setting in settings {
         let _ = writeln!(page, "| `{}` | {} |", setting.name, cell(&setting.about));
+    }
+    page
+}
+
+/// `docs/metrics.md`: what a program counts and measures.
+pub(super) fn metrics(metrics: &[Metric]) -> String {
+    let mut page = page("Metrics", "`shared/engine/src/telemetry/metrics.rs`");
+    page.push_str("`stanch up` gives them at `GET /metrics` to a Prometheus server on the same machine. A program built with ");
+    page.push_str("`--features otlp` also sends counters and histograms to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names; ");
+    page.push_str("gauges are read from the store at a scrape. Counts are of one process since it started. No label ever holds an ");
+    page.push_str("id, an account or a name that somebody chose.\n\n| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n");
+    for metric in metrics {
+        let labels: Vec<String> = metric.labels.iter().map(|(name, values)| format!("`{name}`: {values}")).collect();
+        let kind = match metric.kind {
+            MetricKind::Histogram(bounds) => {
+                let bounds: Vec<String> = bounds.iter().map(ToString::to_string).collect();
+                format!("histogram, up to {} s", bounds.join(", "))
+            }
+            other => other.as_str().to_owned(),
+        };
+        let _ = writeln!(page, "| `{}` | {kind} | {} | {} |", metric.name, cell(&labels.join("; ")), cell(metric.about));
     }
     page
 }

@@ -60,7 +60,8 @@ fn allowed(package: &Package) -> Option<MayKnow> {
         "stanch-core" => Some(MayKnow::Nothing),
         "stanch-engine" | "stanch-azure" | "stanch-aws" | "stanch-gcp" | "stanch-store" | "stanch-notify" | "stanch-library"
         | "stanch-sandbox" | "stanch-web" => Some(CORE),
-        "xtask" => Some(MayKnow::Only(&["stanch-core", "stanch-library"])),
+        "stanch-simulator" => Some(MayKnow::Only(&["stanch-core", "stanch-engine", "stanch-sandbox", "stanch-library"])),
+        "xtask" => Some(MayKnow::Only(&["stanch-core", "stanch-engine", "stanch-library"])),
         _ if package.manifest_path.contains("/functions/") => Some(MayKnow::Function),
         _ => None,
     }
@@ -99,6 +100,8 @@ mod tests {
         check("stanch-aws", "shared/aws", &[("stanch-azure", None)], Some("must not know `stanch-azure`"));
         check("stanch-engine", "shared/engine", &[("stanch-store", None)], Some("must not know `stanch-store`"));
         check("stanch-engine", "shared/engine", &[("stanch-store", Some("dev"))], None);
+        check("stanch-simulator", "shared/simulator", &[("stanch-engine", None), ("stanch-sandbox", None)], None);
+        check("stanch-simulator", "shared/simulator", &[("stanch-store", None)], Some("must not know `stanch-store`"));
         check("stanch-odd", "shared/odd", &[], Some("is not in tidy's table"));
     }
 

@@ -1,6 +1,7 @@
 //! Containment: only on the source's own word, with an end, and never released while the alert stands.
 
 use stanch_core::finding::Source;
+use stanch_core::port::WriteBack;
 use stanch_core::state::State;
 
 use crate::subjects::subject;
@@ -68,4 +69,18 @@ fn it_is_released_at_its_end_only_when_the_source_no_longer_reports_it() {
     world.rest(contained.id);
     let released = world.load(contained.id);
     assert_eq!(released.state, State::RolledBack, "{}", released.note);
+}
+
+#[test]
+fn kept_evidence_does_not_close_the_alert() {
+    let world = World::new();
+    let finding = subject("aws-ec2-snapshot-volumes").finding();
+    let kept = world.open(&finding);
+    assert_eq!(world.writes(), 2, "a snapshot of each volume: {} {}", kept.state, kept.note);
+    let other = World::on(world.sandbox.clone(), &crate::world::auto_rules());
+    let already = other.open(&finding);
+    assert_eq!(other.writes(), 2, "none is taken again: {} {}", already.state, already.note);
+    for told in [world.source.written(), other.source.written()] {
+        assert!(!told.is_empty() && told.iter().all(|(_, _, status, _)| *status == WriteBack::InProgress), "{told:?}");
+    }
 }

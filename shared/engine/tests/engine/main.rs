@@ -19,6 +19,7 @@ mod record;
 mod second;
 mod subjects;
 mod sweep;
+mod telling;
 mod unknown;
 mod work;
 mod world;

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use stanch_core::api::{ApiCall, ApiRequest, ApiResponse, Method};
 use stanch_core::cloud::{Account, Cloud, Resource};
 use stanch_core::finding::{Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Millis, Product, Severity, Source};
-use stanch_core::port::{ApiError, BoxFuture, CloudApi, NoMeter, Notice, Notifier, NotifyError, StoreError, Vault, WorkQueue};
+use stanch_core::port::{ApiError, BoxFuture, CloudApi, Notice, Notifier, NotifyError, StoreError, Vault, WorkQueue};
 use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_core::rule::RuleSet;
 use stanch_engine::{Engine, Intake, Next, Ports, Round};
@@ -18,6 +18,7 @@ use stanch_sandbox::{Sandbox, SandboxSource};
 use stanch_store::{LocalQueue, SqliteStore};
 
 use crate::faulty::FaultyStore;
+use crate::telling::Tally;
 
 pub(crate) const START: Millis = 1_790_000_000_000;
 
@@ -129,6 +130,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) post: Arc<Post>,
     pub(crate) vault: Arc<Shelf>,
+    pub(crate) tally: Arc<Tally>,
     pub(crate) ports: Ports,
     pub(crate) engine: Engine,
 }
@@ -190,6 +192,7 @@ impl World {
         let store = Arc::new(SqliteStore::in_memory().expect("a store"));
         let (post, vault) = (Arc::new(Post::default()), Arc::new(Shelf::default()));
         let ids = AtomicU64::new(1);
+        let tally = Arc::new(Tally::default());
         let ports = Ports {
             clouds,
             sources: Arc::new(source.clone()),
@@ -197,13 +200,13 @@ impl World {
             queue,
             vault: Some(vault.clone()),
             notifier: post.clone(),
-            meter: Arc::new(NoMeter),
+            meter: tally.clone(),
             fixes: library(),
             clock: Arc::new(now),
             new_id: Arc::new(move || uuid::Uuid::from_u128(u128::from(ids.fetch_add(1, Ordering::Relaxed)))),
         };
         let engine = engine(&ports, rules);
-        World { sandbox, source, store, post, vault, ports, engine }
+        World { sandbox, source, store, post, vault, tally, ports, engine }
     }
 
     /// The same world with other rules, as after a new start.

@@ -1,0 +1,40 @@
+//! What must hold of the records.
+
+use stanch_core::chain;
+use stanch_core::port::Store;
+
+use super::rest::Cases;
+use crate::ledger::RunKey;
+use crate::scheduler::finish;
+use crate::world::World;
+
+/// Each chain verifies.
+pub(crate) fn chains(world: &World, cases: &Cases) {
+    for (r, _) in cases {
+        let entries = finish(world.store.record(r.id)).unwrap_or_default();
+        if let Err(error) = chain::verify(r.id, &r.chain, &entries) {
+            world.broken("chain-verifies", format!("{}: {error}", world.label(r.id)));
+        }
+    }
+}
+
+/// Each write that took effect stands in the record: intended, and then what came of it.
+pub(crate) fn writes(world: &World, cases: &Cases) {
+    for (r, _) in cases {
+        let entries = finish(world.store.record(r.id)).unwrap_or_default();
+        let says = |hash: &str, details: &[&str]| {
+            entries.iter().any(|e| e.body.contains(hash) && details.iter().any(|d| e.body.contains(&format!("\"status_detail\":\"{d}\""))))
+        };
+        let landed: Vec<(RunKey, usize)> = world.with(|w| w.ledger.landed_for(r.id).map(|i| (i.run.clone(), i.change)).collect());
+        for (run, change) in landed {
+            let label = world.label(r.id);
+            if !says(&run.hash, &["Intended"]) {
+                world.broken("writes-are-recorded", format!("{label}: change {} took effect, and its plan is not in the record", change + 1));
+            }
+            if !says(&run.hash, &["Applied", "Applied by observation", "Failed", "Precondition failed", "Stuck", "Gone"]) {
+                let why = format!("{label}: change {} took effect, and the record does not say what came of it", change + 1);
+                world.broken("writes-are-recorded", why);
+            }
+        }
+    }
+}
