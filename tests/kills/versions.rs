@@ -105,11 +105,6 @@ async fn the_next_build_takes_over_work_in_flight_and_the_one_before_leaves_its_
     // A report about such a case is kept for the next build, and not taken for one that was taken in.
     let Posted::Refused(_, said) = before.post(&new.delivery()).await else { panic!("it took a report about a case it cannot read") };
     assert!(said.contains("newer stanch"), "{said}");
-    // It goes on with what is its own.
-    let own = event(&cloud, &proxy, "aws-s3-block-public-access").await;
-    accepted(&before, &own).await;
-    let own_id = wait_state(&before, &own, "awaiting-approval").await;
-
     // A message of the next format is parked by the one, like that report, and followed by the other.
     let message = json!({"format": 3, "id": new_id, "version": 1}).to_string();
     let (status, said) = before.say_text("/remediate", message).await;
@@ -135,6 +130,10 @@ async fn the_next_build_takes_over_work_in_flight_and_the_one_before_leaves_its_
     let due_row = row(&before, &due).await.expect("it is listed");
     let warnings = || ground.log().lines().filter(|line| line.contains("WARN") && line.contains("newer stanch")).count();
     wait_for("it says that a newer stanch must take what is due", async || warnings() > 0).await;
+    // It goes on with what is its own.
+    let own = event(&cloud, &proxy, "aws-s3-block-public-access").await;
+    accepted(&before, &own).await;
+    let own_id = wait_state(&before, &own, "awaiting-approval").await;
     let (status, said) = before.say(&format!("/api/remediations/{own_id}/approve"), json!({})).await;
     assert_eq!(status, 200, "{said}");
     wait_state(&before, &own, "resolved").await;

@@ -100,7 +100,6 @@ pub(crate) fn code_of(error: &EngineError) -> Code {
         EngineError::Store(_)
         | EngineError::Api(_)
         | EngineError::Throttled { .. }
-        | EngineError::Panicked(_)
         | EngineError::Source(_)
         | EngineError::Panicked(_)
         | EngineError::Plan { error: PlanError::Read { .. } } => Code::Outside,
