@@ -49,7 +49,8 @@ impl Cloudy {
         self.api.call(&request, 20_000).await.unwrap()
     }
 
-    async fn ok(&self, call: &str, input: Value) -> Value {
+    /// Sends a call that must succeed; gives its answer.
+    pub(crate) async fn ok(&self, call: &str, input: Value) -> Value {
         let response = self.send(call, input).await;
         assert_eq!(response.fault, None, "{call}");
         response.body

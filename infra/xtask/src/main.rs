@@ -6,6 +6,7 @@ mod bench;
 mod fault;
 mod r#gen;
 mod install;
+mod kills;
 mod library;
 mod repo;
 mod servers;
@@ -29,6 +30,9 @@ usage: cargo xtask <command>
   gen [--check]          write (or only compare) the generated files
   specs [--selftest] [--write-evidence]
                          judge the exchanges the last test run recorded; or prove the judges themselves
+  kills [--count N]      kill -9 the real program N times (500) under load against moto, and hold its records
+                         against what a recording proxy saw
+  versions               two builds, the second one format ahead, on one data folder with work in flight
   simulate [FLAGS]       play simulated runs of the engine: --seeds N, --from SEED, --story; `simulate --help` tells the rest
   bench [--profile NAME] start-up time, memory and sizes of the programs, ready for the README
 ";
@@ -54,6 +58,9 @@ fn run(args: &[&str]) -> Result<ExitCode, Fault> {
         ["gen"] => r#gen::run(&repo, r#gen::Mode::Write).map(|()| ExitCode::SUCCESS),
         ["gen", "--check"] => r#gen::run(&repo, r#gen::Mode::Check).map(|()| ExitCode::SUCCESS),
         ["specs", flags @ ..] => specs::run(&repo, flags).map(|()| ExitCode::SUCCESS),
+        ["kills"] => kills::run(&repo, None).map(|()| ExitCode::SUCCESS),
+        ["kills", "--count", count] => kills::run(&repo, Some(count)).map(|()| ExitCode::SUCCESS),
+        ["versions"] => kills::versions(&repo).map(|()| ExitCode::SUCCESS),
         ["simulate", flags @ ..] => simulate::run(&repo, flags).map(|()| ExitCode::SUCCESS),
         ["bench"] => bench::run(&repo, "release").map(|()| ExitCode::SUCCESS),
         ["bench", "--profile", profile] => bench::run(&repo, profile).map(|()| ExitCode::SUCCESS),

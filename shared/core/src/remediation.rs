@@ -37,7 +37,7 @@ impl fmt::Display for RemediationId {
 
 /// The format of a stored [`Remediation`] that this program writes. It reads this one and the one before; rows of a later
 /// format it leaves alone.
-pub const REMEDIATION_FORMAT: u32 = 2;
+pub const REMEDIATION_FORMAT: u32 = if cfg!(feature = "next-format") { 3 } else { 2 };
 
 fn first_format() -> u32 {
     1

@@ -44,8 +44,8 @@ impl Place {
     pub(crate) fn fault(&self, what: &str, error: &rusqlite::Error) -> StoreError {
         use rusqlite::Error as E;
         let hint = match error.sqlite_error_code() {
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => format!("{self} is not writable"),
-            Some(ErrorCode::DiskFull) => format!("the disk that holds {self} is full"),
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => self.not_writable(),
+            Some(ErrorCode::DiskFull) => self.full(),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 format!("another program held the database in {self} for more than {} seconds", BUSY.as_secs())
             }
@@ -60,11 +60,19 @@ impl Place {
         StoreError::Unavailable { reason: format!("{hint}: {error}") }
     }
 
+    fn not_writable(&self) -> String {
+        format!("{self} is not writable (its owner and mode, and how its disk is mounted, must let this user write)")
+    }
+
+    fn full(&self) -> String {
+        format!("the disk that holds {self} is full (make room on it; nothing was damaged, and stanch goes on by itself)")
+    }
+
     /// The same for a file beside the database.
     pub(crate) fn file_fault(&self, what: &str, error: &io::Error) -> StoreError {
         let hint = match error.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => format!("{self} is not writable"),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("the disk that holds {self} is full"),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => self.not_writable(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.full(),
             _ => format!("cannot {what} in {self}"),
         };
         StoreError::Unavailable { reason: format!("{hint}: {error}") }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -34,6 +35,8 @@ pub struct SqliteStore {
     writer: Option<Writer>,
     seal: Arc<Seal>,
     place: Place,
+    /// Whether it was said that a newer stanch must run.
+    told_of_newer: AtomicBool,
 }
 
 impl SqliteStore {
@@ -42,7 +45,13 @@ impl SqliteStore {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let reader = Mutex::new(folder::open(folder, schema::migrate)?);
         let writer = Some(Writer::new(folder.to_owned()));
-        Ok(SqliteStore { reader, writer, seal: Arc::new(Seal::in_folder(folder)), place: Place::Folder(folder.to_owned()) })
+        Ok(SqliteStore {
+            reader,
+            writer,
+            seal: Arc::new(Seal::in_folder(folder)),
+            place: Place::Folder(folder.to_owned()),
+            told_of_newer: AtomicBool::new(false),
+        })
     }
 
     /// Opens the store in `folder` for reading alone: a copy on a medium that takes no writes as well as the folder of a running
@@ -54,6 +63,7 @@ impl SqliteStore {
             writer: None,
             seal: Arc::new(Seal::in_folder(folder)),
             place: Place::Folder(folder.to_owned()),
+            told_of_newer: AtomicBool::new(false),
         })
     }
 
@@ -61,7 +71,13 @@ impl SqliteStore {
     pub fn in_memory() -> Result<Self, StoreError> {
         let mut connection = folder::reopen(&Place::Memory).map_err(|e| Place::Memory.fault("open a database", &e))?;
         schema::migrate(&mut connection, &Place::Memory)?;
-        Ok(SqliteStore { reader: Mutex::new(connection), writer: None, seal: Arc::new(Seal::in_memory()?), place: Place::Memory })
+        Ok(SqliteStore {
+            reader: Mutex::new(connection),
+            writer: None,
+            seal: Arc::new(Seal::in_memory()?),
+            place: Place::Memory,
+            told_of_newer: AtomicBool::new(false),
+        })
     }
 
     /// Checks every record against its hash chain, and that no record outlived its remediation. Faults are in the report; an
@@ -150,6 +166,22 @@ impl SqliteStore {
         serde_json::from_slice(&plain).map(Some).map_err(unreadable)
     }
 
+    /// Rows that only a newer stanch can take on: said once, so that somebody sees that it must run.
+    fn tell_of_newer(&self, now: Millis) -> Result<(), StoreError> {
+        if self.told_of_newer.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // A bounded look: with many due rows the newer ones come into it once the others are done.
+        let sql =
+            "SELECT count(*) FROM (SELECT format FROM remediation WHERE next_at <= ?1 ORDER BY next_at, id LIMIT 1000) WHERE format > ?2";
+        let newer: i64 =
+            self.read("read what is due", |c| c.prepare_cached(sql)?.query_row(params![now, REMEDIATION_FORMAT], |r| r.get(0)))?;
+        if newer > 0 && !self.told_of_newer.swap(true, Ordering::Relaxed) {
+            tracing::warn!(remediations = newer, place = %self.place, "due remediations were written by a newer stanch; they are left to it");
+        }
+        Ok(())
+    }
+
     async fn remove_old(&self, before: Millis) -> Result<u64, StoreError> {
         let mut gone = 0;
         for (part, pieces) in Part::all() {
@@ -210,6 +242,7 @@ impl Store for SqliteStore {
 
     fn due(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<RemediationId>, StoreError>> {
         Box::pin(async move {
+            self.tell_of_newer(now)?;
             let sql = "SELECT id FROM remediation WHERE next_at <= ?1 AND format <= ?3 ORDER BY next_at, id LIMIT ?2";
             let ids: Vec<String> = self.read("read what is due", |c| {
                 c.prepare_cached(sql)?.query_map(params![now, most(limit), REMEDIATION_FORMAT], |r| r.get(0))?.collect()

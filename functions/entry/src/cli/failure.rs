@@ -100,8 +100,8 @@ pub(crate) fn code_of(error: &EngineError) -> Code {
         EngineError::Store(_)
         | EngineError::Api(_)
         | EngineError::Throttled { .. }
-        | EngineError::Panicked(_)
         | EngineError::Source(_)
+        | EngineError::Panicked(_)
         | EngineError::Plan { error: PlanError::Read { .. } } => Code::Outside,
         EngineError::Normalize(_) | EngineError::Unknown(_) | EngineError::Fixes(_) | EngineError::Invocation(_) => Code::Input,
         EngineError::Plan { .. } | EngineError::Target(_) | EngineError::Illegal(_) | EngineError::Refused(_) => Code::Refused,

@@ -5,10 +5,10 @@ use stanch_core::port::{Parked, ParkedKind, Store};
 
 use super::RulesArg;
 use super::context::Context;
-use super::failure::{Code, Failure};
+use super::failure::{Code, Failure, code_of};
 use super::output::{print, print_json};
 use super::text::{clean, clean_lines, plural, tail, time};
-use crate::functions;
+use crate::{functions, recognize};
 
 /// Columns for why, in the list.
 const WHY: usize = 48;
@@ -62,9 +62,17 @@ pub(crate) async fn run(context: &Context, command: &ParkedCommand) -> Result<()
             let parked = find(&*store, id).await?;
             Context::refuse_demo_data(&data)?;
             let engine = context.engine(rules.folder(), store.clone())?;
-            // A message of the queue is what the function `remediate` takes.
-            let name = if parked.kind == ParkedKind::Message { stanch_remediate::NAME } else { parked.origin.as_str() };
-            let function = functions::find(name).ok_or_else(|| {
+            if parked.kind == ParkedKind::Message {
+                // No reader of events is needed for it.
+                let receipt = engine.retry_parked(&parked.id, |event| recognize::recognize(event)).await;
+                let receipt = receipt.map_err(|e| Failure::new(code_of(&e), format!("{} stays parked: {e}", short(&parked))))?;
+                if context.out.json {
+                    print_json(&receipt)?;
+                }
+                context.out.note(&format!("{} taken in", short(&parked)));
+                return Ok(());
+            }
+            let function = functions::find(&parked.origin).ok_or_else(|| {
                 let message = format!("{} came to `{}`, which is no function of this stanch", short(&parked), parked.origin);
                 Failure::new(Code::Refused, message).hint(format!("the functions are {}", functions::names()))
             })?;

@@ -8,7 +8,7 @@ use crate::remediation::RemediationId;
 use super::{BoxFuture, StoreError};
 
 /// The format of [`Nudge`] this program writes; it reads this one and the one before.
-pub const NUDGE_FORMAT: u32 = 2;
+pub const NUDGE_FORMAT: u32 = if cfg!(feature = "next-format") { 3 } else { 2 };
 
 /// A message of the work queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
