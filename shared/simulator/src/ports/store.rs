@@ -139,6 +139,10 @@ impl Store for SimStore {
         Box::pin(self.write("sent", self.world.store.sent(item)))
     }
 
+    fn claim(&self, item: Uuid, now: Millis, until: Millis) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(self.write("claim", self.world.store.claim(item, now, until)))
+    }
+
     fn unsent<'a>(&'a self, item: Uuid, at: Millis, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(self.write("unsent", self.world.store.unsent(item, at, reason)))
     }
