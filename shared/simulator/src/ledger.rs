@@ -112,6 +112,15 @@ impl Ledger {
         self.edits.iter().any(|(c, edited, at)| *c == cloud && *at >= moment && (edited == uid || edited.as_str().starts_with(&part)))
     }
 
+    /// Whether another case wrote to the resource of a plan after this case last did.
+    pub(crate) fn others_after(&self, id: RemediationId, plan: &Plan) -> bool {
+        let here = || {
+            self.landed.iter().filter_map(|l| Some((self.intents.get(l.intent)?, l.at))).filter(|(i, _)| i.plan.resource == plan.resource)
+        };
+        let last = here().filter(|(i, _)| i.run.id == id).map(|(_, at)| at).max().unwrap_or(0);
+        here().any(|(i, at)| i.run.id != id && at > last)
+    }
+
     /// Writes of a run that reached a cloud.
     pub(crate) fn landed_of<'l>(&'l self, run: &'l RunKey) -> impl Iterator<Item = (&'l Intent, &'l Landed)> {
         self.landed.iter().filter_map(|l| Some((self.intents.get(l.intent)?, l))).filter(move |(i, _)| i.run == *run)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stanch_core::finding::Millis;
+use stanch_core::finding::{FindingClass, Millis};
 use stanch_core::plan::{Plan, Snapshot, get};
 use stanch_core::port::{FindingSource, SourceAnswer};
 use stanch_core::remediation::{Remediation, RemediationKey, Run};
@@ -100,9 +100,27 @@ pub(crate) fn resources(world: &Arc<World>, stage: &Stage, cases: &Cases) {
             _ => before || after,
         };
         if !fine {
+            let others = world.with(|w| w.ledger.others_after(r.id, &run.plan));
+            let name = if others { "cases-leave-each-other-alone" } else { "resource-as-the-case-says" };
             let values = serde_json::Value::Object(run.plan.projection(&live));
             let why = format!("{label} is {} ({}), and its resource is neither as that says nor edited by hand: {values}", r.state, r.note);
-            world.broken("resource-as-the-case-says", why);
+            world.broken(name, why);
+        }
+    }
+}
+
+/// A fault is back only if something brought it back.
+pub(crate) fn recurrences(world: &World, cases: &Cases) {
+    for (r, _) in cases.iter().filter(|(r, _)| r.recurrences > 0 && r.finding.class == FindingClass::Compliance) {
+        let uid = r.resource.canonical();
+        let touched = world.with(|w| {
+            let undone =
+                w.ledger.landed.iter().filter_map(|l| w.ledger.intents.get(l.intent)).any(|i| i.run.undo && i.plan.resource == uid);
+            undone || w.ledger.edited_after(r.resource.cloud, &uid, 0)
+        });
+        if !touched {
+            let why = format!("{} recurred {} times, and nobody touched its resource after the fix", world.label(r.id), r.recurrences);
+            world.broken("recurrences-are-real", why);
         }
     }
 }
