@@ -116,7 +116,8 @@ pub(crate) fn recurrences(world: &World, cases: &Cases) {
         let touched = world.with(|w| {
             let undone =
                 w.ledger.landed.iter().filter_map(|l| w.ledger.intents.get(l.intent)).any(|i| i.run.undo && i.plan.resource == uid);
-            undone || w.ledger.edited_after(r.resource.cloud, &uid, 0)
+            let reopened = r.reporters.iter().any(|p| w.ledger.reopened.contains(&p.uid));
+            undone || reopened || w.ledger.edited_after(r.resource.cloud, &uid, 0)
         });
         if !touched {
             let why = format!("{} recurred {} times, and nobody touched its resource after the fix", world.label(r.id), r.recurrences);
