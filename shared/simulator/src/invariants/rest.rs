@@ -11,6 +11,7 @@ use stanch_core::state::{Resolution, State};
 
 use crate::actors::look;
 use crate::clock::now;
+use crate::ledger::Landed;
 use crate::scheduler::finish;
 use crate::stage::Stage;
 use crate::subjects::SUBJECTS;
@@ -78,9 +79,12 @@ pub(crate) fn resources(world: &Arc<World>, stage: &Stage, cases: &Cases) {
         let label = world.label(r.id);
         let wrote = world.with(|w| w.ledger.landed_for(r.id).count());
         if let State::Resolved { how: Resolution::Compliant | Resolution::ByOthers } = r.state {
+            // What somebody took back by hand was no longer there to be seen.
             let landed = world.with(|w| {
                 let begun = w.ledger.begun.get(&r.id).copied().unwrap_or(0);
-                w.ledger.landed.iter().filter(|l| l.at > begun && w.ledger.intents.get(l.intent).is_some_and(|i| i.run.id == r.id)).count()
+                let mine = |l: &&Landed| l.at > begun && w.ledger.intents.get(l.intent).is_some_and(|i| i.run.id == r.id);
+                let stands = |l: &&Landed| !w.ledger.edited_after(r.resource.cloud, &r.resource.canonical(), l.at);
+                w.ledger.landed.iter().filter(mine).filter(stands).count()
             });
             if landed > 0 {
                 let why = format!("{label} is {} ({}), and {landed} of its writes took effect", r.state, r.note);
