@@ -1,17 +1,16 @@
 //! The account: what the proxy and moto saw, held against what is stored.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use stanch_core::port::{Filter, Store};
+use stanch_core::chain;
+use stanch_core::port::{Filter, Summary};
 use stanch_core::remediation::{Attempt, Outcome, Remediation, Run};
-use stanch_core::state::{Resolution, State};
-use stanch_store::SqliteStore;
+use stanch_core::state::{Resolution, State as CaseState};
 use tokio::time::Instant;
 
 use crate::kinds;
-use crate::program::{Ground, Place, Running};
+use crate::program::{Ground, Place, Running, State};
 use crate::proxy::{Proxy, Seen};
 use crate::resources::Cloudy;
 
@@ -34,24 +33,23 @@ struct Counts {
     twice_told: usize,
 }
 
-/// The store of a run, for what no command shows.
-fn open(ground: &Ground) -> Arc<dyn Store> {
-    match &ground.place {
-        Place::Folder => Arc::new(SqliteStore::open(&ground.data()).unwrap()),
-        Place::Azurite(url) => panic!("the state at {url} cannot be read by this build"),
-    }
+/// The rows of a run. A storage account may hold those of others, too.
+async fn rows(state: &State, proxy: &Proxy) -> Vec<Summary> {
+    let rows = state.store.list(&Filter::default()).await.unwrap();
+    let seen = proxy.seen();
+    rows.into_iter().filter(|row| seen.events.iter().any(|event| row.resource.ends_with(&event.name))).collect()
 }
 
 /// Every case, whole: of a data folder as the command line shows it.
-pub(crate) async fn cases(ground: &Ground) -> Vec<Remediation> {
+async fn cases(ground: &Ground, proxy: &Proxy) -> Vec<Remediation> {
     if ground.place == Place::Folder {
         let rows = ground.cli_json(&["remediations", "list", "--limit", "1000000", "--json"]);
         return rows.iter().map(|row| shown(ground, row["id"].as_str().unwrap())).collect();
     }
-    let store = open(ground);
+    let state = ground.state().await;
     let mut cases = Vec::new();
-    for row in store.list(&Filter::default()).await.unwrap() {
-        cases.push(store.load(row.id).await.unwrap().unwrap());
+    for row in rows(&state, proxy).await {
+        cases.push(state.store.load(row.id).await.unwrap().unwrap());
     }
     cases
 }
@@ -61,27 +59,27 @@ fn shown(ground: &Ground, id: &str) -> Remediation {
     serde_json::from_value(page[0]["remediation"].clone()).unwrap()
 }
 
-fn rests(state: State) -> bool {
-    matches!(state, State::Resolved { .. } | State::Contained { .. } | State::Stuck | State::Failed | State::Refused)
+fn rests(state: CaseState) -> bool {
+    matches!(state, CaseState::Resolved { .. } | CaseState::Contained { .. } | CaseState::Stuck | CaseState::Failed | CaseState::Refused)
 }
 
 /// Whether no case moves any more, and nothing waits to be told.
-pub(crate) async fn is_at_rest(ground: &Ground) -> bool {
-    let store = open(ground);
-    let rows = store.list(&Filter::default()).await.unwrap();
-    rows.iter().all(|row| rests(row.state)) && store.outbox(crate::now() + 3_600_000, 1).await.unwrap().is_empty()
+async fn is_at_rest(state: &State, proxy: &Proxy) -> bool {
+    let rows = rows(state, proxy).await;
+    let waiting = state.store.outbox(crate::now() + 3_600_000, 1_000).await.unwrap();
+    rows.iter().all(|row| rests(row.state)) && !waiting.iter().any(|(id, _)| rows.iter().any(|row| row.id == *id))
 }
 
 /// Waits until all is at rest, at most so long. The process must live on.
-pub(crate) async fn rest(ground: &Ground, process: &mut Running, most: Duration) {
-    let end = Instant::now() + most;
-    while !is_at_rest(ground).await {
+pub(crate) async fn rest(ground: &Ground, proxy: &Proxy, process: &mut Running, most: Duration) {
+    let (state, end) = (ground.state().await, Instant::now() + most);
+    while !is_at_rest(&state, proxy).await {
         assert!(process.is_alive(), "the process ended: {}", ground.log());
         if Instant::now() > end {
             println!("not at rest within {} s", most.as_secs());
             return;
         }
-        process.tick().await;
+        process.tick(&state).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
@@ -100,7 +98,7 @@ fn sends(case: &Remediation) -> Vec<(String, &Run, &Attempt)> {
 
 /// Holds the two accounts against each other and prints the figures.
 pub(crate) async fn hold(cloud: &Cloudy, proxy: &Proxy, ground: &mut Ground, figures: Figures) {
-    let cases = cases(ground).await;
+    let cases = cases(ground, proxy).await;
     let mut counts = Counts::default();
     let mut faults = Vec::new();
     {
@@ -117,7 +115,7 @@ pub(crate) async fn hold(cloud: &Cloudy, proxy: &Proxy, ground: &mut Ground, fig
         counts.twice_told = seen.told.values().filter(|times| **times > 1).count();
     }
     nothing_is_made_twice(cloud, proxy, &cases, &mut faults).await;
-    records_hold(ground, &mut faults);
+    records_hold(ground, &cases, &mut faults).await;
     print(&proxy.seen(), &figures, &counts);
     if !faults.is_empty() {
         let log = ground.log();
@@ -141,8 +139,8 @@ fn one_case_for_each_event(seen: &Seen, cases: &[Remediation], faults: &mut Vec<
 
 fn ends_well(case: &Remediation, counts: &mut Counts, faults: &mut Vec<String>) {
     match case.state {
-        State::Resolved { how: Resolution::Fixed } | State::Contained { .. } => {}
-        State::Stuck if case.note.contains("no answer came") => {
+        CaseState::Resolved { how: Resolution::Fixed } | CaseState::Contained { .. } => {}
+        CaseState::Stuck if case.note.contains("no answer came") => {
             counts.stuck += 1;
             println!("stuck: {}: {}", case.resource.uid, case.note);
         }
@@ -219,22 +217,29 @@ async fn nothing_is_made_twice(cloud: &Cloudy, proxy: &Proxy, cases: &[Remediati
     let events = proxy.seen().events.clone();
     for event in &events {
         let Some((made, wanted)) = kinds::made(cloud, event).await else { continue };
-        let stuck = cases.iter().any(|case| case.finding.uid == event.id && case.state == State::Stuck);
+        let stuck = cases.iter().any(|case| case.finding.uid == event.id && case.state == CaseState::Stuck);
         if made > wanted || (made < wanted && !stuck) {
             faults.push(format!("{} on {}: {made} made, not {wanted}", event.kind().fix, event.name));
         }
     }
 }
 
-/// The record of every case, as the command line judges it.
-fn records_hold(ground: &Ground, faults: &mut Vec<String>) {
-    if ground.place != Place::Folder {
+/// The record of every case holds: of a data folder as the command line judges it.
+async fn records_hold(ground: &Ground, cases: &[Remediation], faults: &mut Vec<String>) {
+    if ground.place == Place::Folder {
+        let verified = ground.cli(&["audit", "verify"]);
+        if !verified.status.success() {
+            let said = String::from_utf8_lossy(&verified.stdout);
+            faults.push(format!("`stanch audit verify`: {said}{}", String::from_utf8_lossy(&verified.stderr)));
+        }
         return;
     }
-    let verified = ground.cli(&["audit", "verify"]);
-    if !verified.status.success() {
-        let said = String::from_utf8_lossy(&verified.stdout);
-        faults.push(format!("`stanch audit verify`: {said}{}", String::from_utf8_lossy(&verified.stderr)));
+    let state = ground.state().await;
+    for case in cases {
+        let record = state.store.record(case.id).await.unwrap();
+        if let Err(error) = chain::verify(case.id, &case.chain, &record) {
+            faults.push(format!("{}: {error}", case.id));
+        }
     }
 }
 

@@ -118,7 +118,7 @@ async fn a_full_disk_and_a_read_only_folder_are_said_plainly_and_cost_nothing_th
     for event in &refused {
         assert_eq!(process.post(&event.delivery()).await, Posted::Accepted, "the same process goes on once there is space");
     }
-    account::rest(&ground, &mut process, Duration::from_mins(6)).await;
+    account::rest(&ground, &proxy, &mut process, Duration::from_mins(6)).await;
     process.kill();
 
     disk.remount("ro");

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::account::{self, Figures};
 use crate::chance::Chance;
 use crate::kinds::{self, Event};
-use crate::program::{Ground, Place, Posted, Running};
+use crate::program::{Ground, Place, Posted, Running, State};
 use crate::proxy::{Proxy, Weather};
 use crate::resources::Cloudy;
 
@@ -39,6 +39,12 @@ async fn killed_again_and_again_with_its_data_folder_it_loses_nothing_and_does_n
     run(Place::Folder, &moto, share, seed()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_again_and_again_with_its_state_in_azure_it_loses_nothing_and_does_nothing_twice() {
+    let (Some(moto), Some(azurite)) = (crate::server("STANCH_MOTO"), crate::server("STANCH_AZURITE")) else { return };
+    run(Place::Azurite(azurite), &moto, kills() / 2, seed() ^ 4).await;
+}
+
 /// Runs a load under kills and holds the account against the store's.
 async fn run(place: Place, moto: &str, kills: usize, seed: u64) {
     println!("{place:?}: {kills} kills, STANCH_KILLS_SEED={seed}");
@@ -47,6 +53,7 @@ async fn run(place: Place, moto: &str, kills: usize, seed: u64) {
     let mut chance = Chance::new(seed);
     let proxy = Proxy::start(moto, Chance::new(seed ^ 1)).await;
     let mut ground = Ground::new(place, &proxy.url, &crate::rules());
+    let state = ground.state().await;
     let mut load = Load { cloud: &cloud, proxy: &proxy, chance: Chance::new(seed ^ 2), unsent: VecDeque::new(), accepted: 0, made: 0 };
 
     proxy.turn(Weather::Storm);
@@ -60,7 +67,7 @@ async fn run(place: Place, moto: &str, kills: usize, seed: u64) {
         }
         let life = chance.ms(200, 1_500);
         // What is cut off here counts as never answered, and is sent again.
-        drop(tokio::time::timeout(life, load.send(&process)).await);
+        drop(tokio::time::timeout(life, load.send(&process, &state)).await);
         process.kill();
         open_at_kill += proxy.died();
     }
@@ -69,7 +76,7 @@ async fn run(place: Place, moto: &str, kills: usize, seed: u64) {
     let mut last = ground.start();
     assert!(last.ready().await, "the last process ended: {}", ground.log());
     load.send_all(&last).await;
-    account::rest(&ground, &mut last, REST).await;
+    account::rest(&ground, &proxy, &mut last, REST).await;
     let (accepted, made) = (load.accepted, load.made);
     assert_eq!(accepted, made, "every event was accepted in the end");
     last.kill();
@@ -104,10 +111,10 @@ impl Load<'_> {
     }
 
     /// Sends what is not accepted yet, then stays: the process works until it is killed.
-    async fn send(&mut self, process: &Running) {
+    async fn send(&mut self, process: &Running, state: &State) {
         loop {
             self.send_all(process).await;
-            process.tick().await;
+            process.tick(state).await;
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
     }

@@ -65,7 +65,7 @@ async fn events_that_come_while_the_store_is_out_of_reach_are_each_accounted_for
     for event in &refused {
         assert_eq!(process.post(&event.delivery()).await, Posted::Accepted, "the store is back");
     }
-    account::rest(&ground, &mut process, Duration::from_mins(6)).await;
+    account::rest(&ground, &proxy, &mut process, Duration::from_mins(6)).await;
     assert!(process.is_alive(), "it ended: {}", ground.log());
     process.kill();
     let figures = Figures { kills: 0, open_at_kill: 0, seconds: begun.elapsed().as_secs() };

@@ -4,9 +4,13 @@ use std::fs::OpenOptions;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stanch_core::port::{Store, WorkQueue};
+use stanch_store::SqliteStore;
+use stanch_store::azure::{Account, AzureQueue, AzureStore, Names, WORK_QUEUE};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -18,6 +22,16 @@ pub(crate) enum Place {
     /// Azurite, by the address of its blob service: `handler`, driven as the Functions host drives it.
     Azurite(String),
 }
+
+/// The state of a run, seen from outside.
+pub(crate) struct State {
+    pub(crate) store: Arc<dyn Store>,
+    /// The queue, where it is not inside the process.
+    queue: Option<AzureQueue>,
+}
+
+/// How long the Functions host hides a message it delivers, milliseconds.
+const HIDE_MS: u64 = 30_000;
 
 /// What the processes of one run have in common.
 pub(crate) struct Ground {
@@ -65,6 +79,19 @@ impl Ground {
     /// The data folder.
     pub(crate) fn data(&self) -> PathBuf {
         self.root.path().join("data")
+    }
+
+    /// Opens the state, which is made where there is none.
+    pub(crate) async fn state(&self) -> State {
+        match &self.place {
+            Place::Folder => State { store: Arc::new(SqliteStore::open(&self.data()).unwrap()), queue: None },
+            Place::Azurite(url) => {
+                let account = Account::loopback(url).unwrap();
+                let store = AzureStore::open(account.clone(), Names::default(), None, Arc::new(crate::now)).await.unwrap();
+                let queue = AzureQueue::open(account, WORK_QUEUE, Arc::new(crate::now)).await.unwrap();
+                State { store: Arc::new(store), queue: Some(queue) }
+            }
+        }
     }
 
     /// What the processes said to people.
@@ -187,13 +214,22 @@ impl Running {
         if status == 202 { Posted::Accepted } else { Posted::Refused(status, said) }
     }
 
-    /// Fires the timer, as the Functions host does every minute; `stanch up` has its own.
-    pub(crate) async fn tick(&self) {
-        if self.place != Place::Folder {
-            let timer = json!({"Data": {"timer": {"IsPastDue": false}}, "Metadata": {}}).to_string();
-            let request = crate::client().post(format!("{}/reconcile", self.url)).header("content-type", "application/json");
-            drop(request.body(timer).send().await);
+    /// What the Functions host does all the time: delivers messages of the queue, and fires the timer. `stanch up` has both inside.
+    pub(crate) async fn tick(&self, state: &State) {
+        let Some(queue) = &state.queue else { return };
+        for message in queue.receive(8, HIDE_MS).await.unwrap_or_default() {
+            let delivery = json!({"Data": {"message": message.body}, "Metadata": {"DequeueCount": message.deliveries.to_string()}});
+            if self.invoke("remediate", delivery).await {
+                drop(queue.complete(&message.receipt).await);
+            }
         }
+        self.invoke("reconcile", json!({"Data": {"timer": {"IsPastDue": false}}, "Metadata": {}})).await;
+    }
+
+    /// Whether an invocation was answered as done.
+    async fn invoke(&self, function: &str, body: Value) -> bool {
+        let request = crate::client().post(format!("{}/{function}", self.url)).header("content-type", "application/json");
+        request.body(body.to_string()).send().await.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// A read of its API.

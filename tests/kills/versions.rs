@@ -146,7 +146,7 @@ async fn the_next_build_takes_over_work_in_flight_and_the_one_before_leaves_its_
     assert!(after.ready().await, "{}", ground.log());
     wait_state(&after, &due, "contained").await;
     ground.stanch = next.to_owned();
-    account::rest(&ground, &mut after, Duration::from_mins(6)).await;
+    account::rest(&ground, &proxy, &mut after, Duration::from_mins(6)).await;
     assert!(before.is_alive(), "{}", ground.log());
     before.kill();
     after.kill();

@@ -3,21 +3,24 @@
 use crate::fault::Fault;
 use crate::install;
 use crate::repo::{self, Repo};
-use crate::servers::Moto;
+use crate::servers::{Azurite, Moto};
 
 /// How often processes are killed in all unless it is said.
 const COUNT: usize = 500;
 
-/// Kills processes of the programs, built in dev, `count` times during a load against moto.
+/// Kills processes of the programs, built in dev, `count` times during a load against moto: half of them with their state in the
+/// data folder, half with it in Azurite.
 pub(crate) fn run(repo: &Repo, count: Option<&str>) -> Result<(), Fault> {
     let count = match count {
         None => COUNT,
         Some(text) => text.parse().map_err(|_| Fault::Usage(format!("`--count {text}`: expected a number")))?,
     };
     let python = install::python(repo)?;
-    let moto = Moto::start(repo, &python)?;
+    let modules = install::node_modules(repo)?;
+    let (moto, azurite) = (Moto::start(repo, &python)?, Azurite::start(repo, &modules)?);
     let mut cargo = test(repo, "killed_again_and_again");
-    repo::run(cargo.env("STANCH_MOTO", moto.url()).env("STANCH_KILLS", count.to_string()))
+    cargo.env("STANCH_MOTO", moto.url()).env("STANCH_AZURITE", azurite.url()).env("STANCH_KILLS", count.to_string());
+    repo::run(&mut cargo)
 }
 
 /// Builds a `stanch` whose rows and messages are one format ahead, and runs it beside the one of today.

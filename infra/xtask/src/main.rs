@@ -30,7 +30,7 @@ usage: cargo xtask <command>
   gen [--check]          write (or only compare) the generated files
   specs [--selftest] [--write-evidence]
                          judge the exchanges the last test run recorded; or prove the judges themselves
-  kills [--count N]      kill -9 the real program N times (500) under load against moto, and hold its records
+  kills [--count N]      kill -9 the real programs N times (500) under load against moto and Azurite, and hold their records
                          against what a recording proxy saw
   versions               two builds, the second one format ahead, on one data folder with work in flight
   simulate [FLAGS]       play simulated runs of the engine: --seeds N, --from SEED, --story; `simulate --help` tells the rest
