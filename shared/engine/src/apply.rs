@@ -112,6 +112,12 @@ impl Engine {
         if run.plan.is_after(index, snapshot) && !run.plan.changes.get(index).is_none_or(|c| c.sets.is_empty()) {
             return self.applied_by_observation(case, run, index).await.map(Some);
         }
+        // Reads lag: what was written a moment ago may not show yet. Only after the settle time is it somebody else's doing.
+        if let Some(at) = self.unsettled(run) {
+            case.remediation.note = "a read does not show yet what was written; looking again".into();
+            let wait = (self.now() - at).clamp(2_000, 30_000);
+            return case.commit(self, Next::At(self.now() + wait)).await.map(Some);
+        }
         let why = format!(
             "somebody changed the resource: planned on {}, expected now {}, found {}",
             Value::Object(run.plan.observed.clone()),
@@ -119,6 +125,12 @@ impl Engine {
             Value::Object(live)
         );
         case.stuck(self, why).await.map(Some)
+    }
+
+    /// When the latest change of a run took effect, while that may still not show everywhere.
+    pub(crate) fn unsettled(&self, run: &Run) -> Option<i64> {
+        let applied = run.attempts.iter().filter_map(|a| a.result.as_ref()).filter(|r| r.outcome.is_applied());
+        applied.map(|r| r.at).max().filter(|at| self.now() < at + self.settle(&run.plan))
     }
 
     /// A fresh read shows a change done that was not known to be.
