@@ -63,7 +63,9 @@ fn read(args: &[String]) -> Result<Option<Asked>, String> {
             "--plant" => {
                 let name = value()?;
                 if name == "list" {
-                    Plant::ALL.iter().for_each(|p| println!("{:<24} {}", p.name(), p.what()));
+                    for plant in Plant::ALL {
+                        println!("{:<24} {}", plant.name(), plant.what());
+                    }
                     return Ok(None);
                 }
                 campaign.options.plant = Some(Plant::named(name).ok_or_else(|| format!("there is no plant `{name}`"))?);
@@ -71,7 +73,9 @@ fn read(args: &[String]) -> Result<Option<Asked>, String> {
             "--without" => {
                 let name = value()?;
                 if name == "list" {
-                    Fault::ALL.iter().for_each(|f| println!("{}", f.name()));
+                    for fault in Fault::ALL {
+                        println!("{}", fault.name());
+                    }
                     return Ok(None);
                 }
                 campaign.options.without.insert(Fault::named(name).ok_or_else(|| format!("there is no fault `{name}`"))?);
@@ -93,7 +97,9 @@ fn tell(campaign: &Campaign, stage: &Stage) -> ExitCode {
     for seed in campaign.from..campaign.from.saturating_add(campaign.seeds) {
         let outcome = run(seed, stage, &options);
         println!("=== seed {seed}");
-        outcome.story.iter().for_each(|line| println!("{line}"));
+        for line in &outcome.story {
+            println!("{line}");
+        }
         println!(
             "=== {} steps, {} commits, {} writes, fingerprint {:016x}",
             outcome.steps, outcome.commits, outcome.writes, outcome.fingerprint
@@ -144,7 +150,9 @@ fn met(report: &Report) {
     let Coverage { faults, races, states, arrows, fixes } = &report.coverage;
     let table = |title: &str, rows: Vec<(String, u64)>| {
         println!("\n{title}");
-        rows.iter().for_each(|(name, count)| println!("  {name:<52} {count:>9}"));
+        for (name, count) in rows {
+            println!("  {name:<52} {count:>9}");
+        }
     };
     let rows = |map: &BTreeMap<&'static str, u64>| map.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect();
     table("faults, times", rows(faults));

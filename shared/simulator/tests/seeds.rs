@@ -1,5 +1,7 @@
 //! Seeds in the ordinary test run: a run is the same every time, nothing breaks, and every built-in bug is found.
 
+#![expect(clippy::expect_used, reason = "a test program; clippy knows only its test functions")]
+
 use std::sync::LazyLock;
 
 use stanch_simulator::{Fault, Options, Plant, Stage, run};

@@ -47,6 +47,31 @@ mod in_memory {
     crate::store_contract!(open);
 }
 
+/// The simulated store and queue keep the same promises.
+mod simulated {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use stanch_sandbox::{MemoryQueue, MemoryStore};
+
+    async fn open() -> Option<((), MemoryStore)> {
+        Some(((), MemoryStore::new()))
+    }
+    crate::store_contract!(open);
+
+    mod queue {
+        use super::*;
+
+        async fn open() -> Option<((), MemoryQueue, impl AsyncFn(u64))> {
+            let time = Arc::new(AtomicI64::new(0));
+            let clock = Arc::clone(&time);
+            let queue = MemoryQueue::new(Arc::new(move || clock.load(Ordering::SeqCst)));
+            Some(((), queue, async move |ms: u64| drop(time.fetch_add(ms as i64, Ordering::SeqCst))))
+        }
+        crate::queue_contract!(open);
+    }
+}
+
 fn in_folder() -> (TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("data")).unwrap();
