@@ -9,7 +9,7 @@ use stanch_engine::Next;
 
 use super::rest::{Cases, edited};
 use crate::actors::look;
-use crate::clock::{now, turn_to};
+use crate::clock::{HOUR, now, turn_to};
 use crate::ports::engine;
 use crate::scheduler::finish;
 use crate::stage::Stage;
@@ -34,6 +34,8 @@ fn put_back(world: &Arc<World>, stage: &Stage, r: &Remediation) -> Result<(), St
     let actor = world.enter("auditor");
     let auditor = engine(world, stage, actor).engine;
     world.with(|w| w.ledger.undo_asked.insert(r.id));
+    // A provider may have asked for patience just before.
+    turn_to(now() + HOUR);
     // What the clouds still have under way shows in the first reads.
     look(world, stage, r);
     finish(auditor.undo(r.id, "cli:auditor")).map_err(|e| format!("it cannot be put back: {e}"))?;
