@@ -247,6 +247,9 @@ pub struct Times {
     pub approved: Option<Millis>,
     /// The last change took effect.
     pub applied: Option<Millis>,
+    /// A change of a fix or of an undo took effect, the latest of all: reads may show how it was before for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Millis>,
     /// A fresh read proved the state.
     pub verified: Option<Millis>,
     /// The source closed its finding.

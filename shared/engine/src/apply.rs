@@ -17,6 +17,8 @@ use crate::{CALL_TIMEOUT_MS, Engine, EngineError, LEASE_MARGIN_MS, Next, telemet
 
 /// A call that has less time than this before its lease ends is not sent, milliseconds.
 const SHORTEST_CALL_MS: i64 = 2_000;
+/// The longest a provider's reads are taken to lag behind a write it has answered, milliseconds.
+const MOST_LAG_MS: i64 = 120_000;
 
 impl Engine {
     /// The step of a remediation whose changes (or whose undo's changes) are being written.
@@ -80,6 +82,12 @@ impl Engine {
             return self.applied_by_observation(case, run, index).await.map(Some);
         }
         let untouched = (0..run.plan.changes.len()).all(|i| !run.is_applied(i));
+        if let Some(until) = self.others_unsettled(&case.remediation, run)
+            && snapshot_is_old(run, index, untouched, snapshot)
+        {
+            case.remediation.note = "a read may still show how it was before; looking again".into();
+            return case.keep_until(self, until).await.map(Some);
+        }
         if run.plan.kind == PlanKind::Fix && untouched {
             let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
             return match plan(fix, &target, &run.plan.params, snapshot) {
@@ -129,8 +137,21 @@ impl Engine {
 
     /// When the latest change of a run took effect, while that may still not show everywhere.
     pub(crate) fn unsettled(&self, run: &Run) -> Option<i64> {
-        let applied = run.attempts.iter().filter_map(|a| a.result.as_ref()).filter(|r| r.outcome.is_applied());
-        applied.map(|r| r.at).max().filter(|at| self.now() < at + self.settle(&run.plan))
+        latest_effect(run).filter(|at| self.now() < at + self.lag(&run.plan.fix))
+    }
+
+    /// Until when a read may still show how the resource was before another run of the same case: an undo right after its fix
+    /// would look as if it were done already.
+    pub(crate) fn others_unsettled(&self, remediation: &Remediation, run: &Run) -> Option<i64> {
+        let others = [remediation.fix.as_ref(), remediation.undo.as_ref(), remediation.earlier.last()];
+        let others = others.into_iter().flatten().filter(|other| other.hash != run.hash);
+        others.filter_map(|other| Some(latest_effect(other)? + self.lag(&other.plan.fix))).max().filter(|until| self.now() < *until)
+    }
+
+    /// How long a read may show what was before a write, milliseconds. A fix that names a longer time gives it to the provider's
+    /// own work, not to reads.
+    pub(crate) fn lag(&self, fix: &str) -> i64 {
+        self.ports.fixes.fix(fix).map_or(MOST_LAG_MS, |fix: &Fix| i64::try_from(fix.settle_ms).unwrap_or(MOST_LAG_MS).min(MOST_LAG_MS))
     }
 
     /// A fresh read shows a change done that was not known to be.
@@ -255,6 +276,16 @@ pub(crate) fn current_mut(remediation: &mut Remediation) -> Option<&mut Run> {
 /// Whether the latest word on a change is that a read did not show it.
 fn seen_late(run: &Run, index: usize) -> bool {
     run.attempt(index).and_then(|a| a.result.as_ref()).is_some_and(|r| r.outcome == Outcome::NotSeen)
+}
+
+/// Whether a read does not show what the next change starts from: it may be from before another run of the same case.
+fn snapshot_is_old(run: &Run, index: usize, untouched: bool, snapshot: &Snapshot) -> bool {
+    if untouched { run.plan.projection(snapshot) != run.plan.expected(index) } else { !run.plan.is_before(index, snapshot) }
+}
+
+/// When the latest change of a run took effect.
+pub(crate) fn latest_effect(run: &Run) -> Option<i64> {
+    run.attempts.iter().filter_map(|a| a.result.as_ref()).filter(|r| r.outcome.is_applied()).map(|r| r.at).max()
 }
 
 /// The same at every retry of a change, and no other change's: 32 hex digits.

@@ -286,10 +286,17 @@ impl Engine {
 }
 
 pub(crate) fn set_result(remediation: &mut Remediation, index: usize, result: AttemptResult) {
+    note_effect(remediation, &result);
     if let Some(run) = current_mut(remediation)
         && let Some(attempt) = run.attempts.iter_mut().rev().find(|a| a.change == index)
     {
         attempt.result = Some(result);
+    }
+}
+
+fn note_effect(remediation: &mut Remediation, result: &AttemptResult) {
+    if result.outcome.is_applied() {
+        remediation.times.written = remediation.times.written.max(Some(result.at));
     }
 }
 
@@ -310,6 +317,7 @@ fn is_already_so(change: &Change, response: &ApiResponse) -> bool {
 
 /// A result without a send: number 0 says so.
 pub(crate) fn push_result(remediation: &mut Remediation, index: usize, number: u32, result: AttemptResult) {
+    note_effect(remediation, &result);
     if let Some(run) = current_mut(remediation) {
         run.attempts.push(Attempt {
             change: index,

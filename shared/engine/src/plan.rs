@@ -45,6 +45,12 @@ impl Engine {
             Err(error) => return case.stuck(self, describe(&error)).await,
         };
         let now = self.now();
+        // What we wrote a moment ago may not show yet: nothing is concluded from that.
+        if let Planned::Compliant(fix) | Planned::Gone(fix) = &planned
+            && let Some(until) = case.remediation.times.written.map(|at| at + self.lag(&fix.name)).filter(|until| now < *until)
+        {
+            return case.keep_until(self, until).await;
+        }
         match planned {
             Planned::Recorded(why) => {
                 case.remediation.note = why;

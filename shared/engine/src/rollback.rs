@@ -55,7 +55,7 @@ impl Engine {
         let Some(run) = case.remediation.fix.clone() else { return case.stuck(self, "there is nothing to put back".into()).await };
         // The way back is planned on what a read shows: it must show what was written.
         if let Some(at) = self.unsettled(&run) {
-            return case.keep_until(self, at + self.settle(&run.plan)).await;
+            return case.keep_until(self, at + self.lag(&run.plan.fix)).await;
         }
         let live = match self.read_for(&case.remediation, &run).await {
             Ok(Live::State(snapshot)) => snapshot,

@@ -17,6 +17,10 @@ impl Engine {
     /// The step of a remediation whose changes are written.
     pub(crate) async fn verify_step(&self, case: &mut Case) -> Result<Next, EngineError> {
         let Some(run) = case.remediation.fix.clone() else { return case.stuck(self, "there is no plan to verify".into()).await };
+        // A read that still shows how it was before another run proves nothing about this one.
+        if let Some(until) = self.others_unsettled(&case.remediation, &run) {
+            return case.keep_until(self, until).await;
+        }
         let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
         let snapshot = match self.observe(fix, &target, &run.plan.params, case.remediation.correlation).await {
             Ok(Live::State(snapshot)) => snapshot,
@@ -58,6 +62,10 @@ impl Engine {
     /// The changes of an undo are written: prove that everything is as it was.
     pub(crate) async fn verify_undo(&self, case: &mut Case) -> Result<Next, EngineError> {
         let Some(run) = case.remediation.undo.clone() else { return case.stuck(self, "there is no undo to verify".into()).await };
+        // A read that still shows how it was before another run proves nothing about this one.
+        if let Some(until) = self.others_unsettled(&case.remediation, &run) {
+            return case.keep_until(self, until).await;
+        }
         let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
         let snapshot = match self.observe(fix, &target, &run.plan.params, case.remediation.correlation).await {
             Ok(Live::State(snapshot)) => snapshot,

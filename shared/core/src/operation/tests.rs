@@ -180,7 +180,7 @@ fn a_poll_of_azure_runs_ends_or_fails() {
         (Result, answer(204, &[], Value::Null), "done"),
         (Result, answer(200, &[], state("Updating")), "again in 30000"),
         (Result, answer(200, &[], state("Failed")), "Failed: the operation ended as Failed"),
-        (Result, ApiResponse::fault(409, "ServerBusy", "busy"), "ServerBusy: busy"),
+        (Result, ApiResponse::fault(409, "NameInUse", "busy"), "NameInUse: busy"),
         (Own, answer(200, &[], state("Updating")), "again in 30000"),
         (Own, answer(200, &[], state("Succeeded")), "done"),
         (Own, answer(200, &[], json!({"properties": {}})), "done"),

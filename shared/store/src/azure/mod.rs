@@ -69,7 +69,7 @@ mod together;
 mod vault;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use client::{Account, Clock, STORAGE_SCOPE, TokenSource};
 pub use queue::{AzureQueue, WORK_QUEUE};

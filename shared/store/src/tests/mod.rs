@@ -17,7 +17,7 @@ mod backup;
 mod faults;
 mod formats;
 mod group;
-mod processes;
+pub(crate) mod processes;
 mod size;
 
 mod in_a_file {

@@ -1,4 +1,4 @@
-//! Several processes on one data folder, each this test program started again for its part.
+//! Several processes on one store, each this test program started again for its part.
 
 use std::env;
 use std::io::{BufRead, BufReader, Write, stdin, stdout};
@@ -10,8 +10,15 @@ use stanch_core::port::{Cap, Store};
 use crate::SqliteStore;
 use crate::contract::now;
 
-/// Names the folder to a process that has a part.
-const FOLDER: &str = "STANCH_TEST_FOLDER";
+/// Names the store to a process that has a part: a data folder, or `azurite NAME`.
+const PLACE: &str = "STANCH_TEST_PLACE";
+
+async fn open(place: &str) -> Box<dyn Store> {
+    match place.strip_prefix("azurite ") {
+        Some(name) => Box::new(crate::azure::tests::open_named(name).await),
+        None => Box::new(SqliteStore::open(Path::new(place)).unwrap()),
+    }
+}
 
 /// Both caps of a rule; the wider one never stops anybody.
 fn caps() -> [Cap; 2] {
@@ -21,23 +28,26 @@ fn caps() -> [Cap; 2] {
 /// The part of a process: it waits for a line, then takes slots one by one, telling of each, until it is refused.
 #[test]
 fn part_of_another_test() {
-    let Some(folder) = env::var_os(FOLDER) else { return };
-    let store = SqliteStore::open(Path::new(&folder)).unwrap();
-    stdin().lock().read_line(&mut String::new()).unwrap();
-    let mut out = stdout().lock();
-    while now(store.reserve(&caps())).unwrap() {
-        writeln!(out, "took").unwrap();
-        out.flush().unwrap();
-    }
-    writeln!(out, "refused").unwrap();
+    #[expect(clippy::disallowed_methods, reason = "how a test program tells itself its part")]
+    let Ok(place) = env::var(PLACE) else { return };
+    now(async {
+        let store = open(&place).await;
+        stdin().lock().read_line(&mut String::new()).unwrap();
+        let mut out = stdout().lock();
+        while store.reserve(&caps()).await.unwrap() {
+            writeln!(out, "took").unwrap();
+            out.flush().unwrap();
+        }
+        writeln!(out, "refused").unwrap();
+    });
 }
 
 struct Part(Child, BufReader<ChildStdout>);
 
 impl Part {
-    fn start(folder: &Path) -> Self {
+    fn start(place: &str) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "tests::processes::part_of_another_test", "--nocapture"]).env(FOLDER, folder);
+        command.args(["--exact", "tests::processes::part_of_another_test", "--nocapture"]).env(PLACE, place);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Part(child, out)
@@ -61,38 +71,47 @@ impl Part {
     }
 }
 
-fn taken(folder: &Path) -> [u32; 2] {
-    let store = SqliteStore::open(folder).unwrap();
-    caps().map(|cap| now(store.reserved(&cap)).unwrap())
+fn taken(place: &str) -> [u32; 2] {
+    now(async {
+        let store = open(place).await;
+        let [narrow, wide] = caps();
+        [store.reserved(&narrow).await.unwrap(), store.reserved(&wide).await.unwrap()]
+    })
 }
 
-#[test]
-fn eight_processes_take_no_more_slots_together_than_there_are() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut parts: Vec<Part> = (0..8).map(|_| Part::start(folder.path())).collect();
+/// Eight processes reserve from one cap of 50 until each is refused.
+pub(crate) fn eight_processes_share_one_cap(place: &str) {
+    let mut parts: Vec<Part> = (0..8).map(|_| Part::start(place)).collect();
     parts.iter_mut().for_each(Part::go);
     let each: Vec<usize> = parts.iter_mut().map(|part| part.told(usize::MAX)).collect();
     for mut part in parts {
         assert!(part.0.wait().unwrap().success());
     }
     assert_eq!(each.iter().sum::<usize>(), 50, "{each:?}");
-    assert_eq!(taken(folder.path()), [50, 50]);
+    assert_eq!(taken(place), [50, 50]);
+}
+
+#[test]
+fn eight_processes_take_no_more_slots_together_than_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    eight_processes_share_one_cap(folder.path().to_str().unwrap());
 }
 
 #[test]
 fn a_process_that_is_killed_wastes_at_most_its_slot() {
     let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_str().unwrap();
     let mut told = 0;
     for _ in 0..4 {
-        let mut part = Part::start(folder.path());
+        let mut part = Part::start(place);
         part.go();
         told += part.told(3);
         told += part.kill();
     }
-    let mut last = Part::start(folder.path());
+    let mut last = Part::start(place);
     last.go();
     told += last.told(usize::MAX);
     assert!(last.0.wait().unwrap().success());
-    assert_eq!(taken(folder.path()), [50, 50]);
+    assert_eq!(taken(place), [50, 50]);
     assert!((46..=50).contains(&told), "{told} slots were put to use, four processes were killed");
 }
