@@ -113,6 +113,8 @@ pub enum Event {
     FoundGone,
     /// The live read says nothing is wrong.
     FoundCompliant,
+    /// The live read says that what a containment would do is done already; looked at again then.
+    FoundContained(Millis),
     /// The source closed the finding before we acted.
     ClosedAtSource,
     /// Every change took effect.
@@ -153,6 +155,7 @@ pub const ARROWS: &[(Node, &str, Node)] = &[
     (Node::Open, "exempted", Node::Exempt),
     (Node::Open, "found-gone", Node::Resolved),
     (Node::Open, "found-compliant", Node::Resolved),
+    (Node::Open, "found-contained", Node::Contained),
     (Node::Open, "closed-at-source", Node::Resolved),
     (Node::Open, "unclear", Node::Stuck),
     (Node::Planned, "allowed", Node::Applying),
@@ -185,6 +188,8 @@ pub const ARROWS: &[(Node, &str, Node)] = &[
     (Node::Verifying, "unclear", Node::Stuck),
     (Node::Contained, "undo-allowed", Node::Undoing),
     (Node::Contained, "unclear", Node::Stuck),
+    (Node::Contained, "replan", Node::Open),
+    (Node::Contained, "closed-at-source", Node::Resolved),
     (Node::Resolved, "reported-again", Node::StillReported),
     (Node::Resolved, "undo-allowed", Node::Undoing),
     (Node::Resolved, "recurred", Node::Open),
@@ -235,7 +240,7 @@ pub fn advance(from: State, event: Event) -> Result<State, IllegalMove> {
         (Node::Deferred, Event::PutOff(until)) => State::Deferred { until },
         (Node::Applying, _) => State::Applying,
         (Node::Verifying, _) => State::Verifying,
-        (Node::Contained, Event::ProvedUntil(until)) => State::Contained { until },
+        (Node::Contained, Event::ProvedUntil(until) | Event::FoundContained(until)) => State::Contained { until },
         (Node::StillReported, _) => State::StillReported,
         (Node::Undoing, _) => State::Undoing,
         (Node::RolledBack, _) => State::RolledBack,
@@ -347,6 +352,7 @@ impl Event {
             Event::Exempted => "exempted",
             Event::FoundGone => "found-gone",
             Event::FoundCompliant => "found-compliant",
+            Event::FoundContained(_) => "found-contained",
             Event::ClosedAtSource => "closed-at-source",
             Event::ChangesApplied => "changes-applied",
             Event::ChangeFailed => "change-failed",

@@ -77,8 +77,7 @@ impl Engine {
     async fn refuse_if_moved(&self, case: &mut Case, run: &Run, index: usize, snapshot: &Snapshot) -> Result<Option<Next>, EngineError> {
         // A send that a first read did not show may still show at the next: then it was ours.
         if seen_late(run, index) && run.plan.is_after(index, snapshot) {
-            push_result(&mut case.remediation, index, 0, settled(self.now(), Outcome::AppliedByObservation));
-            return case.commit(self, Next::Now).await.map(Some);
+            return self.applied_by_observation(case, run, index).await.map(Some);
         }
         let untouched = (0..run.plan.changes.len()).all(|i| !run.is_applied(i));
         if run.plan.kind == PlanKind::Fix && untouched {
@@ -111,9 +110,13 @@ impl Engine {
             return Ok(None);
         }
         if run.plan.is_after(index, snapshot) && !run.plan.changes.get(index).is_none_or(|c| c.sets.is_empty()) {
-            let result = settled(self.now(), Outcome::AppliedByObservation);
-            push_result(&mut case.remediation, index, 0, result);
-            return case.commit(self, Next::Now).await.map(Some);
+            return self.applied_by_observation(case, run, index).await.map(Some);
+        }
+        // Reads lag: what was written a moment ago may not show yet. Only after the settle time is it somebody else's doing.
+        if let Some(at) = self.unsettled(run) {
+            case.remediation.note = "a read does not show yet what was written; looking again".into();
+            let wait = (self.now() - at).clamp(2_000, 30_000);
+            return case.commit(self, Next::At(self.now() + wait)).await.map(Some);
         }
         let why = format!(
             "somebody changed the resource: planned on {}, expected now {}, found {}",
@@ -122,6 +125,21 @@ impl Engine {
             Value::Object(live)
         );
         case.stuck(self, why).await.map(Some)
+    }
+
+    /// When the latest change of a run took effect, while that may still not show everywhere.
+    pub(crate) fn unsettled(&self, run: &Run) -> Option<i64> {
+        let applied = run.attempts.iter().filter_map(|a| a.result.as_ref()).filter(|r| r.outcome.is_applied());
+        applied.map(|r| r.at).max().filter(|at| self.now() < at + self.settle(&run.plan))
+    }
+
+    /// A fresh read shows a change done that was not known to be.
+    async fn applied_by_observation(&self, case: &mut Case, run: &Run, index: usize) -> Result<Next, EngineError> {
+        let title = run.plan.changes.get(index).map_or("", |change| change.title.as_str());
+        let message = format!("change {} is done, as a fresh read shows: {title}", index + 1);
+        case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Success, "Applied by observation", message));
+        push_result(&mut case.remediation, index, 0, settled(self.now(), Outcome::AppliedByObservation));
+        case.commit(self, Next::Now).await
     }
 
     /// The kill switch and the caps, before every write. What cannot be read means no.

@@ -233,8 +233,9 @@ impl Case {
 
     /// Calls a person.
     pub(crate) async fn stuck(&mut self, engine: &Engine, why: String) -> Result<Next, EngineError> {
-        self.advance(Event::Unclear, why.clone())?;
+        // The run at hand, which the next state no longer tells.
         let plan = self.remediation.run().map(|r| r.plan.clone());
+        self.advance(Event::Unclear, why.clone())?;
         self.record(engine, plan.as_ref(), Entry::new(ActivityStatus::Error, "Stuck", why));
         self.notify(engine, "A person is needed");
         self.commit(engine, Next::Idle).await

@@ -64,8 +64,9 @@ impl EngineError {
     pub fn kind(&self) -> Kind {
         match self {
             EngineError::Store(StoreError::Unreadable { .. }) => Kind::Broken,
-            EngineError::Store(_) | EngineError::Plan { error: PlanError::Read { status: 408 | 429 | 500..=599, .. } } => Kind::Retry,
-            EngineError::Throttled { .. } => Kind::Retry,
+            EngineError::Store(_)
+            | EngineError::Throttled { .. }
+            | EngineError::Plan { error: PlanError::Read { status: 408 | 429 | 500..=599, .. } } => Kind::Retry,
             EngineError::Api(e) => e.kind(),
             EngineError::Source(e) if e.retry => Kind::Retry,
             EngineError::Refused(_) | EngineError::Illegal(_) => Kind::Refuse,

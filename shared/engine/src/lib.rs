@@ -21,6 +21,7 @@ mod panic;
 mod parked;
 mod plan;
 mod reconcile;
+mod release;
 mod rollback;
 mod second;
 mod spill;

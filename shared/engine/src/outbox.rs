@@ -22,6 +22,9 @@ const REFUSED_WAITS: [i64; 2] = [10 * MINUTE_MS, 6 * 60 * MINUTE_MS];
 /// Items looked at in one call, as a multiple of its limit: those of a lane that is down are put off unread.
 const LOOKS: usize = 10;
 
+/// How long a claimed item is left to its sender, milliseconds: longer than any send may take, and as long again.
+const CLAIM_MS: i64 = 120_000;
+
 /// How a lane stands, kept in the store so that all workers spare it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Lane {
@@ -59,6 +62,15 @@ impl Engine {
                 let Some((stored, lane)) = lanes.get_mut(&name) else { continue };
                 if lane.until > self.now() {
                     self.ports.store.unsent(item.id, lane.until, "its channel or source did not answer").await?;
+                    continue;
+                }
+                // Another worker may send it, or have sent it and what follows: old news must not come after new.
+                let claimed_at = self.now();
+                if !self.ports.store.claim(item.id, claimed_at, claimed_at + CLAIM_MS).await? {
+                    continue;
+                }
+                if self.now() - claimed_at > CLAIM_MS / 2 {
+                    // Too little is left of the claim to send under it: it runs out, and the next round takes the item.
                     continue;
                 }
                 match self.tried(&item).await {

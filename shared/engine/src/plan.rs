@@ -62,6 +62,16 @@ impl Engine {
                 case.write_back(self, WriteBack::Fixed, "stanch: the resource is gone; nothing was written");
                 case.commit(self, Next::Idle).await
             }
+            // Another alert's case holds it, or somebody does: it must stay so while this alert stands, too.
+            Planned::Compliant(fix) if fix.activity.is_containment() => {
+                let why = "the resource is contained already; nothing was written";
+                let until = now + i64::try_from(fix.expires_after_ms.unwrap_or(HOUR_MS.unsigned_abs())).unwrap_or(HOUR_MS);
+                case.remediation.make_room(None);
+                case.advance(Event::FoundContained(until), why)?;
+                case.record(self, None, Entry::new(ActivityStatus::Success, "Contained", format!("fix {}: {why}", fix.name)));
+                case.write_back(self, WriteBack::InProgress, "stanch: a fresh read shows the resource contained; nothing was written");
+                case.commit(self, Next::At(until)).await
+            }
             Planned::Compliant(fix) => {
                 case.advance(Event::FoundCompliant, "the live state is right already; nothing was written")?;
                 let message = format!("fix {}: the live state is right already", fix.name);

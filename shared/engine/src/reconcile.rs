@@ -62,6 +62,7 @@ impl Engine {
         round.swept = round.part("sweep", self.sweep()).await;
         round.taken_up = round.part("backlog", self.decide_backlog()).await;
         round.pruned = round.part("prune", self.prune()).await;
+        round.part("checkpoint", async { self.checkpoint_if_due().await.map(drop) }).await;
         let parked = async { Ok(self.ports.store.parked(MOST_PARKED).await?.len()) };
         round.parked = round.part("parked", parked).await;
         telemetry::reconciled(self.meter(), round.ran, waited);

@@ -53,6 +53,10 @@ impl Engine {
     /// After a failed change: the plan that puts back those before it. It needs no approval of its own, the fix's covers it.
     pub(crate) async fn plan_rollback(&self, case: &mut Case) -> Result<Next, EngineError> {
         let Some(run) = case.remediation.fix.clone() else { return case.stuck(self, "there is nothing to put back".into()).await };
+        // The way back is planned on what a read shows: it must show what was written.
+        if let Some(at) = self.unsettled(&run) {
+            return case.keep_until(self, at + self.settle(&run.plan)).await;
+        }
         let live = match self.read_for(&case.remediation, &run).await {
             Ok(Live::State(snapshot)) => snapshot,
             Ok(Live::Gone) => return self.found_gone(case).await,

@@ -84,6 +84,11 @@ impl Engine {
     /// called, where the state allows it.
     pub(crate) async fn put_off(&self, id: RemediationId, error: &EngineError) -> Result<(), EngineError> {
         let mut case = Case::load(self, id).await?;
+        let state = case.state();
+        if state != State::Open && !state.is_moving() && second_look(&case.remediation).is_none() {
+            // It rests: what failed was only the answer to its last commit, and its note still says why it rests.
+            return done_unless_faster(case.commit(self, Next::Idle).await);
+        }
         case.remediation.tries = case.remediation.tries.saturating_add(1);
         let (tries, why) = (case.remediation.tries, describe(error));
         if tries >= MAX_TRIES && stanch_core::state::advance(case.state(), Event::Unclear).is_ok() {

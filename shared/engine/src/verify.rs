@@ -1,13 +1,11 @@
-//! Proof: a fresh read, never the answer of a write. And the release of a containment at its expiry.
+//! Proof: a fresh read, never the answer of a write.
 
 use stanch_core::ocsf::ActivityStatus;
-use stanch_core::plan::{Snapshot, undo};
+use stanch_core::plan::Snapshot;
 use stanch_core::port::{Hold, Kind, WriteBack};
-use stanch_core::remediation::{Approval, ApprovalKind};
+use stanch_core::remediation::ApprovalKind;
 use stanch_core::state::Event;
 
-use crate::apply::new_run;
-use crate::ask::Confirmation;
 use crate::case::{Case, Entry, describe, told};
 use crate::observe::Live;
 use crate::{Engine, EngineError, Next};
@@ -105,8 +103,8 @@ impl Engine {
         let deadline = started + i64::try_from(settle_ms).unwrap_or(i64::MAX / 2);
         if self.now() >= deadline {
             let why = format!("{what} was written, but a fresh read does not show it after {} s", settle_ms / 1000);
-            case.advance(Event::NotProved, why.clone())?;
             let plan = case.remediation.run().map(|r| r.plan.clone());
+            case.advance(Event::NotProved, why.clone())?;
             case.record(self, plan.as_ref(), Entry::new(ActivityStatus::Partial, "Not proven", why));
             case.notify(self, "A person is needed: written but not proven");
             return case.commit(self, Next::Idle).await;
@@ -114,42 +112,5 @@ impl Engine {
         let wait = (1_000_i64 << case.remediation.tries.min(5)).min(30_000);
         let at = (self.now() + wait).min(deadline);
         case.commit(self, Next::At(at)).await
-    }
-
-    /// A containment's time is over: the source is asked again; only when it no longer reports the alert is it released.
-    pub(crate) async fn release_step(&self, case: &mut Case) -> Result<Next, EngineError> {
-        let Some(run) = case.remediation.fix.clone() else { return case.stuck(self, "there is no plan to release".into()).await };
-        match self.confirm(&case.remediation).await {
-            Ok(Confirmation::Denied(_)) => {}
-            Ok(Confirmation::Confirmed) => {
-                case.remediation.note = "kept contained: the source still reports the alert".into();
-                case.record(
-                    self,
-                    Some(&run.plan),
-                    Entry::new(ActivityStatus::Other, "Kept", "kept contained: the source still reports the alert"),
-                );
-                case.notify(self, "A containment was prolonged");
-                let at = self.now() + i64::try_from(run.plan.expires_after_ms.unwrap_or(3_600_000)).unwrap_or(3_600_000);
-                return case.commit(self, Next::At(at)).await;
-            }
-            Err(error) => return case.again_later(self, &error).await,
-        }
-        let (fix, target) = self.subject(&case.remediation, &run.plan.fix)?;
-        let live = match self.observe(fix, &target, &run.plan.params, case.remediation.correlation).await {
-            Ok(Live::State(snapshot)) => snapshot,
-            Ok(Live::Gone) => return case.stuck(self, "the contained resource is gone".into()).await,
-            Err(error) => return case.again_later(self, &error).await,
-        };
-        if run.left.as_ref().is_none_or(|left| run.plan.projection(left) != run.plan.projection(&live)) {
-            return case.stuck(self, "somebody changed the contained resource; it is not released by itself".into()).await;
-        }
-        let applied: Vec<usize> = (0..run.plan.changes.len()).collect();
-        let plan = undo(fix, &run.plan, &applied, &live, &run.given())?;
-        let hash = plan.hash();
-        let approval = Approval { plan_hash: hash.clone(), by: "engine:expiry".into(), at: self.now(), how: ApprovalKind::ByRule };
-        case.record(self, Some(&plan), Entry::new(ActivityStatus::Other, "Planned", "releases the containment, whose time is over"));
-        case.remediation.undo = Some(new_run(plan, hash, self.now(), Some(approval)));
-        case.advance(Event::UndoAllowed, "the containment's time is over and the source no longer reports the alert")?;
-        case.commit(self, Next::Now).await
     }
 }

@@ -123,7 +123,10 @@ impl SandboxSource {
             return Err(error("update", source, id, "there is no such finding", false));
         };
         finding.status = mark(finding.class, status);
-        finding.modified = Some(now);
+        // A source dates its own looks at the resource: BatchUpdateFindings leaves `UpdatedAt`, marks leave `eventTime`.
+        if finding.class == FindingClass::Detection {
+            finding.modified = Some(now);
+        }
         inner.written.push((source, key.1, status, note.to_owned()));
         Ok(())
     }

@@ -297,6 +297,14 @@ impl Store for MemoryStore {
         })
     }
 
+    fn claim(&self, item: Uuid, now: Millis, until: Millis) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let mut inner = self.lock();
+            let free = inner.outbox.iter_mut().find(|m| m.item.id == item && !m.sent && m.due_at <= now);
+            Ok(free.map(|message| message.due_at = until).is_some())
+        })
+    }
+
     fn unsent<'a>(&'a self, item: Uuid, at: Millis, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             if let Some(message) = self.lock().outbox.iter_mut().find(|m| m.item.id == item && !m.sent) {

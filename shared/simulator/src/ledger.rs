@@ -8,6 +8,8 @@ use stanch_core::plan::Plan;
 use stanch_core::port::{Cap, OutboxItem};
 use stanch_core::remediation::{Attempt, RemediationId, RemediationKey, Run};
 
+use uuid::Uuid;
+
 use crate::world::ActorId;
 
 /// One run of a plan: a remediation, the hash of the plan, when it was planned, and whether it puts back.
@@ -87,6 +89,12 @@ pub(crate) struct Ledger {
     pub(crate) accepted: BTreeSet<(RemediationKey, Source, String)>,
     /// Everything that was ever put into an outbox, in order.
     pub(crate) messages: Vec<(RemediationId, OutboxItem)>,
+    /// Notices that a channel refused for good.
+    pub(crate) refused: BTreeSet<Uuid>,
+    /// Messages that were given up after they had been refused for good.
+    pub(crate) given_up: BTreeSet<usize>,
+    /// Findings that their source closed and opened again.
+    pub(crate) reopened: BTreeSet<String>,
     /// What arrived, in order.
     pub(crate) arrived: Vec<Arrived>,
     /// Commits that reached the store.
@@ -110,6 +118,23 @@ impl Ledger {
     pub(crate) fn edited_after(&self, cloud: Cloud, uid: &ResourceUid, moment: u64) -> bool {
         let part = format!("{}/", uid.as_str());
         self.edits.iter().any(|(c, edited, at)| *c == cloud && *at >= moment && (edited == uid || edited.as_str().starts_with(&part)))
+    }
+
+    /// A message that should have arrived before this one and did not.
+    pub(crate) fn missing_before(&self, at: usize) -> Option<usize> {
+        let (remediation, item) = self.messages.get(at)?;
+        let lane = item.message.lane();
+        let earlier = self.messages.iter().enumerate().take(at).filter(|(_, (r, i))| r == remediation && i.message.lane() == lane);
+        earlier.map(|(index, _)| index).find(|index| self.arrived.iter().all(|a| a.message != *index) && !self.given_up.contains(index))
+    }
+
+    /// Whether another case wrote to the resource of a plan after this case last did.
+    pub(crate) fn others_after(&self, id: RemediationId, plan: &Plan) -> bool {
+        let here = || {
+            self.landed.iter().filter_map(|l| Some((self.intents.get(l.intent)?, l.at))).filter(|(i, _)| i.plan.resource == plan.resource)
+        };
+        let last = here().filter(|(i, _)| i.run.id == id).map(|(_, at)| at).max().unwrap_or(0);
+        here().any(|(i, at)| i.run.id != id && at > last)
     }
 
     /// Writes of a run that reached a cloud.

@@ -51,6 +51,12 @@ pub(crate) fn item((remediation, item, message): Stored) -> Result<(RemediationI
     Ok((row::id(&remediation)?, OutboxItem { id, message }))
 }
 
+/// Takes a ready item for one sender.
+pub(crate) fn claim(connection: &Connection, item: Uuid, now: Millis, until: Millis) -> rusqlite::Result<bool> {
+    let sql = "UPDATE outbox SET due_at = ?3 WHERE id = ?1 AND sent = 0 AND waits = 0 AND due_at <= ?2";
+    Ok(connection.prepare_cached(sql)?.execute(params![item.to_string(), now, until])? == 1)
+}
+
 /// Marks an item as sent; the next of its lane becomes ready.
 pub(crate) fn sent(connection: &Connection, item: Uuid) -> rusqlite::Result<()> {
     let sql = "UPDATE outbox SET sent = 1, waits = 0, last_error = NULL WHERE id = ?1 AND sent = 0 RETURNING remediation, lane";

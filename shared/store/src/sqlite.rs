@@ -314,6 +314,10 @@ impl Store for SqliteStore {
         Box::pin(self.write("mark a message as sent", move |c| Ok(outbox::sent(c, item)?)))
     }
 
+    fn claim(&self, item: Uuid, now: Millis, until: Millis) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(self.write("claim a message", move |c| Ok(outbox::claim(c, item, now, until)?)))
+    }
+
     fn unsent<'a>(&'a self, item: Uuid, at: Millis, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         let reason = reason.to_owned();
         Box::pin(self.write("put a message off", move |c| Ok(outbox::put_off(c, item, at, &reason)?)))

@@ -246,6 +246,10 @@ pub trait Store: Send + Sync {
     fn body<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
     /// Outbox items that are due, oldest first: per remediation and lane only the oldest unsent one.
     fn outbox(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<(RemediationId, OutboxItem)>, StoreError>>;
+    /// Takes an item that is due at `now` for one sender until `until`: a worker that crashed, or is slow, gives way to another
+    /// then. `false`: it is sent, or somebody else has it. An item that is not claimed is not to be sent: a late sender would put
+    /// old news over newer.
+    fn claim(&self, item: Uuid, now: Millis, until: Millis) -> BoxFuture<'_, Result<bool, StoreError>>;
     /// Marks an item as sent.
     fn sent(&self, item: Uuid) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Puts an item off until `at`, saying why.

@@ -1,8 +1,9 @@
 //! Containment: only on the source's own word, with an end, and never released while the alert stands.
 
+use stanch_core::cloud::Cloud;
 use stanch_core::finding::Source;
 use stanch_core::port::WriteBack;
-use stanch_core::state::State;
+use stanch_core::state::{Resolution, State};
 
 use crate::subjects::subject;
 use crate::world::{World, now, turn_to, wait};
@@ -69,6 +70,54 @@ fn it_is_released_at_its_end_only_when_the_source_no_longer_reports_it() {
     world.rest(contained.id);
     let released = world.load(contained.id);
     assert_eq!(released.state, State::RolledBack, "{}", released.note);
+}
+
+#[test]
+fn a_resource_that_two_alerts_hold_is_let_go_with_the_last() {
+    let world = World::new();
+    let first = subject(QUARANTINE).finding();
+    let mut second = first.clone();
+    (second.uid, second.source_ref.id) = ("second-alert".into(), "second-alert".into());
+    let holder = world.open(&first);
+    let watcher = world.open(&second);
+    let State::Contained { until } = watcher.state else { panic!("{}: {}", watcher.state, watcher.note) };
+    let held = world.sandbox.state(Cloud::Aws, subject(QUARANTINE).uid);
+    let writes = world.writes();
+
+    world.source.close(&first.source_ref.id);
+    turn_to(until);
+    world.reconcile();
+    let kept = world.load(holder.id);
+    assert!(
+        matches!(kept.state, State::Contained { .. }) && kept.note.contains("holds the same resource"),
+        "{}: {}",
+        kept.state,
+        kept.note
+    );
+    assert_eq!((world.sandbox.state(Cloud::Aws, subject(QUARANTINE).uid), world.writes()), (held, writes));
+
+    world.source.close(&second.source_ref.id);
+    for _ in 0..4 {
+        turn_to(now() + 5 * 3_600_000);
+        world.reconcile();
+        world.rest(holder.id);
+    }
+    assert_eq!(world.load(holder.id).state, State::RolledBack, "{}", world.load(holder.id).note);
+    assert_eq!(world.load(watcher.id).state, State::Resolved { how: Resolution::ByOthers });
+}
+
+#[test]
+fn a_containment_that_somebody_undid_is_told_while_the_alert_stands() {
+    let world = World::new();
+    let finding = subject(QUARANTINE).finding();
+    let before = world.sandbox.state(Cloud::Aws, subject(QUARANTINE).uid).expect("an instance");
+    let contained = world.open(&finding);
+    world.sandbox.put(Cloud::Aws, subject(QUARANTINE).uid, before);
+    turn_to(now() + 5 * 3_600_000);
+    world.reconcile();
+    let stuck = world.load(contained.id);
+    assert_eq!(stuck.state, State::Stuck, "{}", stuck.note);
+    assert!(stuck.note.contains("somebody changed the contained resource"), "{}", stuck.note);
 }
 
 #[test]

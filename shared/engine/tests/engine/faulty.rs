@@ -121,6 +121,9 @@ impl Store for FaultyStore {
     fn sent(&self, item: Uuid) -> BoxFuture<'_, Result<(), StoreError>> {
         self.via(self.real.sent(item))
     }
+    fn claim(&self, item: Uuid, now: Millis, until: Millis) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.via(self.real.claim(item, now, until))
+    }
     fn unsent<'a>(&'a self, item: Uuid, at: Millis, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         self.via(self.real.unsent(item, at, reason))
     }

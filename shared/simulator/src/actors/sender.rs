@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use stanch_core::finding::Finding;
 use stanch_core::plan::{Outcome, plan};
+use stanch_core::port::{FindingSource, SourceAnswer};
 use stanch_core::remediation::RemediationKey;
 use stanch_core::target::Target;
 use stanch_engine::Engine;
@@ -79,9 +80,9 @@ pub(crate) fn reevaluated(world: &World, stage: &Stage, n: usize) -> Option<Find
     let mut finding = subject.finding(n + 1);
     let resource = finding.resources.first()?;
     let id = finding.source_ref.id.to_string();
-    let held = match finish(stanch_core::port::FindingSource::fetch(&world.source, finding.source, &finding.source_ref)).ok()? {
-        stanch_core::port::SourceAnswer::Found(held) => *held,
-        stanch_core::port::SourceAnswer::Absent => return None,
+    let held = match finish(world.source.fetch(finding.source, &finding.source_ref)).ok()? {
+        SourceAnswer::Found(held) => *held,
+        SourceAnswer::Absent => return None,
     };
     let fault = if subject.is_alert() {
         held.is_open() && world.with(|w| w.rng.chance(700))
@@ -95,12 +96,13 @@ pub(crate) fn reevaluated(world: &World, stage: &Stage, n: usize) -> Option<Find
         return None;
     }
     if fault {
-        world.source.reopen(&id)
+        world.source.reopen(&id);
+        world.with(|w| w.ledger.reopened.insert(finding.uid.to_string()));
     } else {
-        world.source.close(&id)
-    };
-    let answer = finish(stanch_core::port::FindingSource::fetch(&world.source, finding.source, &finding.source_ref)).ok()?;
-    if let stanch_core::port::SourceAnswer::Found(held) = answer {
+        world.source.close(&id);
+    }
+    let answer = finish(world.source.fetch(finding.source, &finding.source_ref)).ok()?;
+    if let SourceAnswer::Found(held) = answer {
         finding = *held;
     }
     Some(finding)

@@ -284,6 +284,16 @@ pub(crate) fn notice_arrived(world: &World, actor: ActorId, channel: &str, key: 
     arrived(world, found, || format!("notice `{}`", notice.title));
 }
 
+/// A message is about to be marked as sent. If it never arrived because it was refused for good, what follows it may go on.
+pub(crate) fn marked_sent(world: &World, item: Uuid) {
+    world.with(|w| {
+        let Some(at) = w.ledger.messages.iter().position(|(_, i)| i.id == item) else { return };
+        if w.ledger.refused.contains(&item) && w.ledger.arrived.iter().all(|a| a.message != at) {
+            w.ledger.given_up.insert(at);
+        }
+    });
+}
+
 /// A status has reached a source.
 pub(crate) fn write_back_arrived(world: &World, actor: ActorId, source: Source, reference: &SourceRef<'_>, status: WriteBack, note: &str) {
     world.tell(actor, || format!("tells {source} about {}: {status:?} ({note})", reference.id));
@@ -294,8 +304,10 @@ pub(crate) fn write_back_arrived(world: &World, actor: ActorId, source: Source, 
         };
         let all = w.ledger.messages.iter().enumerate().filter(|(_, (_, item))| is_it(item)).map(|(at, _)| at);
         let all: Vec<usize> = all.collect();
-        let new = all.iter().copied().find(|at| w.ledger.arrived.iter().all(|a| a.message != *at));
-        new.or(all.last().copied())
+        let came = |at: usize| w.ledger.arrived.iter().any(|a| a.message == at);
+        // The same words may have been written more than once: the next one in turn, else one that is told again.
+        let in_turn = all.iter().copied().find(|at| !came(*at) && w.ledger.missing_before(*at).is_none());
+        in_turn.or(all.iter().rev().copied().find(|at| came(*at))).or(all.last().copied())
     });
     arrived(world, found, || format!("status {status:?} for {}", reference.id));
 }
@@ -305,8 +317,7 @@ fn arrived(world: &World, message: Option<usize>, what: impl FnOnce() -> String)
         let Some(at) = message else { return w.broken("told-in-order", format!("{} was never in an outbox", what())) };
         let Some((remediation, item)) = w.ledger.messages.get(at).cloned() else { return };
         let lane = item.message.lane();
-        let earlier = w.ledger.messages.iter().take(at).enumerate().filter(|(_, (r, i))| *r == remediation && i.message.lane() == lane);
-        let missing = earlier.map(|(index, _)| index).find(|index| w.ledger.arrived.iter().all(|a| a.message != *index));
+        let missing = w.ledger.missing_before(at);
         if missing.is_some() {
             let label = w.label(remediation);
             w.broken("told-in-order", format!("{label}: {} arrived before one that was written earlier", what()));

@@ -26,6 +26,8 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("caps-held", "the first write of a fix needs a slot, and no window has more writers than slots"),
     ("kill-switch", "each write follows a look at the kill switch that said on; so each worker sends at most one after it is off"),
     ("resource-as-the-case-says", "a live resource is as before or as intended, unless a case is stuck over it or somebody edited it"),
+    ("cases-leave-each-other-alone", "what one case did to a resource is not undone by another that is about the same resource"),
+    ("recurrences-are-real", "a fault counts as back only if somebody touched the resource after the fix"),
     ("compliant-means-unwritten", "a case that ends as compliant or closed by others has written nothing in that run"),
     ("chain-verifies", "each record is one unbroken chain that ends where its remediation says"),
     ("writes-are-recorded", "each write that took effect stands in the record, with its plan and with what came of it"),
@@ -49,6 +51,7 @@ pub(crate) fn at_rest(world: &Arc<World>, stage: &Stage) {
     rest::swept(world, stage, &cases);
     rest::ends(world, &cases);
     rest::resources(world, stage, &cases);
+    rest::recurrences(world, &cases);
     record::chains(world, &cases);
     record::writes(world, &cases);
     outbox::told(world);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stanch_core::finding::Millis;
+use stanch_core::finding::{FindingClass, Millis};
 use stanch_core::plan::{Plan, Snapshot, get};
 use stanch_core::port::{FindingSource, SourceAnswer};
 use stanch_core::remediation::{Remediation, RemediationKey, Run};
@@ -11,6 +11,7 @@ use stanch_core::state::{Resolution, State};
 
 use crate::actors::look;
 use crate::clock::now;
+use crate::ledger::Landed;
 use crate::scheduler::finish;
 use crate::stage::Stage;
 use crate::subjects::SUBJECTS;
@@ -78,9 +79,12 @@ pub(crate) fn resources(world: &Arc<World>, stage: &Stage, cases: &Cases) {
         let label = world.label(r.id);
         let wrote = world.with(|w| w.ledger.landed_for(r.id).count());
         if let State::Resolved { how: Resolution::Compliant | Resolution::ByOthers } = r.state {
+            // What somebody took back by hand was no longer there to be seen.
             let landed = world.with(|w| {
                 let begun = w.ledger.begun.get(&r.id).copied().unwrap_or(0);
-                w.ledger.landed.iter().filter(|l| l.at > begun && w.ledger.intents.get(l.intent).is_some_and(|i| i.run.id == r.id)).count()
+                let mine = |l: &&Landed| l.at > begun && w.ledger.intents.get(l.intent).is_some_and(|i| i.run.id == r.id);
+                let stands = |l: &&Landed| !w.ledger.edited_after(r.resource.cloud, &r.resource.canonical(), l.at);
+                w.ledger.landed.iter().filter(mine).filter(stands).count()
             });
             if landed > 0 {
                 let why = format!("{label} is {} ({}), and {landed} of its writes took effect", r.state, r.note);
@@ -100,9 +104,28 @@ pub(crate) fn resources(world: &Arc<World>, stage: &Stage, cases: &Cases) {
             _ => before || after,
         };
         if !fine {
+            let others = world.with(|w| w.ledger.others_after(r.id, &run.plan));
+            let name = if others { "cases-leave-each-other-alone" } else { "resource-as-the-case-says" };
             let values = serde_json::Value::Object(run.plan.projection(&live));
             let why = format!("{label} is {} ({}), and its resource is neither as that says nor edited by hand: {values}", r.state, r.note);
-            world.broken("resource-as-the-case-says", why);
+            world.broken(name, why);
+        }
+    }
+}
+
+/// A fault is back only if something brought it back.
+pub(crate) fn recurrences(world: &World, cases: &Cases) {
+    for (r, _) in cases.iter().filter(|(r, _)| r.recurrences > 0 && r.finding.class == FindingClass::Compliance) {
+        let uid = r.resource.canonical();
+        let touched = world.with(|w| {
+            let undone =
+                w.ledger.landed.iter().filter_map(|l| w.ledger.intents.get(l.intent)).any(|i| i.run.undo && i.plan.resource == uid);
+            let reopened = r.reporters.iter().any(|p| w.ledger.reopened.contains(&p.uid));
+            undone || reopened || w.ledger.edited_after(r.resource.cloud, &uid, 0)
+        });
+        if !touched {
+            let why = format!("{} recurred {} times, and nobody touched its resource after the fix", world.label(r.id), r.recurrences);
+            world.broken("recurrences-are-real", why);
         }
     }
 }

@@ -174,6 +174,10 @@ impl Store for Planted {
         self.inner.sent(item)
     }
 
+    fn claim(&self, item: Uuid, now: Millis, until: Millis) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.inner.claim(item, now, until)
+    }
+
     fn unsent<'a>(&'a self, item: Uuid, at: Millis, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         self.inner.unsent(item, at, reason)
     }

@@ -32,6 +32,7 @@ impl Notifier for SimNotifier {
                 return failed("answered 503", true);
             }
             if world.fault(actor, Fault::NotifierRefuses, || notice.title.clone()) {
+                world.with(|w| w.ledger.refused.insert(key));
                 return failed("answered 410 Gone", false);
             }
             live::notice_arrived(world, actor, channel, key, notice);

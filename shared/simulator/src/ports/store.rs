@@ -136,7 +136,14 @@ impl Store for SimStore {
     }
 
     fn sent(&self, item: Uuid) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.write("sent", self.world.store.sent(item)))
+        Box::pin(async move {
+            live::marked_sent(&self.world, item);
+            self.write("sent", self.world.store.sent(item)).await
+        })
+    }
+
+    fn claim(&self, item: Uuid, now: Millis, until: Millis) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(self.write("claim", self.world.store.claim(item, now, until)))
     }
 
     fn unsent<'a>(&'a self, item: Uuid, at: Millis, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -108,24 +108,46 @@ pub(crate) async fn due(store: &AzureStore, now: Millis, limit: usize) -> Result
     Ok(found)
 }
 
+pub(crate) async fn claim(store: &AzureStore, item: Uuid, now: Millis, until: Millis) -> Result<bool, StoreError> {
+    mark(store, item, |mark| {
+        let free = mark.due <= now;
+        if free {
+            mark.due = until;
+        }
+        free
+    })
+    .await
+}
+
 pub(crate) async fn sent(store: &AzureStore, item: Uuid) -> Result<(), StoreError> {
-    mark(store, item, |mark| *mark = Mark { sent: true, error: String::new(), ..mark.clone() }).await
+    let change = |mark: &mut Mark| {
+        *mark = Mark { sent: true, error: String::new(), ..mark.clone() };
+        true
+    };
+    mark(store, item, change).await.map(drop)
 }
 
 pub(crate) async fn unsent(store: &AzureStore, item: Uuid, at: Millis, reason: &str) -> Result<(), StoreError> {
     let error: String = reason.chars().take(REASON).collect();
-    mark(store, item, |mark| *mark = Mark { due: at, tries: mark.tries.saturating_add(1), sent: false, error: error.clone() }).await
+    let change = |mark: &mut Mark| {
+        *mark = Mark { due: at, tries: mark.tries.saturating_add(1), sent: false, error: error.clone() };
+        true
+    };
+    mark(store, item, change).await.map(drop)
 }
 
-/// Changes the mark of an unsent message; of one that is sent, or unknown, nothing.
-async fn mark(store: &AzureStore, item: Uuid, change: impl Fn(&mut Mark)) -> Result<(), StoreError> {
-    let Some(id) = locate(store, item).await? else { return Ok(()) };
+/// Changes the mark of an unsent message, unless `change` says no; of one that is sent, or unknown, nothing. `false`: nothing
+/// was changed.
+async fn mark(store: &AzureStore, item: Uuid, change: impl Fn(&mut Mark) -> bool) -> Result<bool, StoreError> {
+    let Some(id) = locate(store, item).await? else { return Ok(false) };
     for attempt in 1..=ATTEMPTS {
         let mut batches = open(store, id).await?;
-        let Some((touched, mark)) = batches.iter_mut().enumerate().find_map(|(n, b)| Some((n, b.unsent(item)?))) else { return Ok(()) };
-        change(mark);
+        let Some((touched, mark)) = batches.iter_mut().enumerate().find_map(|(n, b)| Some((n, b.unsent(item)?))) else { return Ok(false) };
+        if !change(mark) {
+            return Ok(false);
+        }
         if rewrite(store, id, &mut batches, Some(touched)).await? {
-            return Ok(());
+            return Ok(true);
         }
         tokio::time::sleep(jitter(5 * attempt)).await;
     }

@@ -162,6 +162,10 @@ impl Store for AzureStore {
         Box::pin(outbox::sent(self, item))
     }
 
+    fn claim(&self, item: Uuid, now: Millis, until: Millis) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(outbox::claim(self, item, now, until))
+    }
+
     fn unsent<'a>(&'a self, item: Uuid, at: Millis, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(outbox::unsent(self, item, at, reason))
     }

@@ -147,6 +147,23 @@ pub async fn a_value_is_replaced_only_while_it_is_the_expected_one(store: &dyn S
     assert!(store.writes_allowed().await.unwrap(), "no value is mistaken for the kill switch");
 }
 
+pub async fn a_message_is_claimed_by_one_sender_at_a_time(store: &dyn Store) {
+    let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    store.commit(Commit { outbox: vec![notice(1, "in progress"), notice(2, "fixed")], ..plain(case(1)) }).await.unwrap();
+    assert_eq!(store.outbox(10, 9).await.unwrap(), [(case(1).id, notice(1, "in progress"))]);
+    assert!(store.claim(first, 10, 100).await.unwrap());
+    assert!(!store.claim(first, 50, 150).await.unwrap(), "somebody has it");
+    assert_eq!(store.outbox(50, 9).await.unwrap(), [], "nor is what follows it anybody's");
+    assert!(store.claim(first, 100, 200).await.unwrap(), "whoever had it is gone");
+    store.sent(first).await.unwrap();
+    assert!(!store.claim(first, 300, 400).await.unwrap(), "sent is sent");
+    assert_eq!(store.outbox(300, 9).await.unwrap(), [(case(1).id, notice(2, "fixed"))]);
+    assert!(store.claim(second, 300, 400).await.unwrap());
+    store.unsent(second, 350, "the channel is down").await.unwrap();
+    assert!(store.claim(second, 350, 450).await.unwrap(), "what was given back may be taken");
+    assert!(!store.claim(Uuid::from_u128(3), 1_000, 2_000).await.unwrap(), "there is no such message");
+}
+
 pub async fn what_is_parked_again_is_counted(store: &dyn Store) {
     let event = |why: &str, at| Parked::new(ParkedKind::Event, "securityhub-finding", why, "{\"a\": \u{2028}1}", at);
     let message = Parked::new(ParkedKind::Message, "nudges", "format 9", "{}", 20);

@@ -49,6 +49,7 @@ macro_rules! store_contract {
             slots_are_taken_all_or_none
             the_outbox_keeps_the_order_of_each_lane
             a_lane_that_is_down_delays_only_itself
+            a_message_is_claimed_by_one_sender_at_a_time
             a_sealed_value_comes_back_for_its_remediation_alone
             bodies_are_kept_under_their_digest
             the_kill_switch_turns
