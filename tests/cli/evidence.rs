@@ -110,14 +110,15 @@ fn what_is_parked_is_shown_tried_again_and_dropped() {
     let good = Parked::new(ParkedKind::Event, "ocsf-finding", "the store was away", payload::PROWLER_AZURE, 1_790_000_000_000);
     let bad = Parked::new(ParkedKind::Event, "ocsf-finding", "not a finding\u{1b}[2J", "{\"hello\":1}", 1_790_000_001_000);
     let lost = Parked::new(ParkedKind::Event, "no-such-function", "unknown", "{}", 1_790_000_002_000);
+    let newer = Parked::new(ParkedKind::Message, "remediations", "of a newer stanch", r#"{"format":900,"id":1}"#, 1_790_000_003_000);
     let kept = store(&desk);
-    for parked in [&good, &bad, &lost] {
+    for parked in [&good, &bad, &lost, &newer] {
         wait(kept.park(parked.clone())).unwrap();
     }
     drop(kept);
 
     let list = desk.run(&["parked", "list"]).code(0);
-    assert_eq!(list.out.lines().count(), 3);
+    assert_eq!(list.out.lines().count(), 4);
     assert!(list.out.starts_with(&good.id[..12]) && !list.out.contains('\u{1b}'), "{}", list.out);
     assert_eq!(desk.run(&["parked", "list", "--limit", "1", "--json"]).code(0).lines()[0]["id"], good.id);
     let shown = desk.run(&["parked", "show", &bad.id[..8]]).code(0);
@@ -131,10 +132,12 @@ fn what_is_parked_is_shown_tried_again_and_dropped() {
     assert!(refused.err.contains("stays parked: "), "{}", refused.err);
     let unknown = desk.run(&["parked", "retry", &lost.id]).code(1);
     assert!(unknown.err.contains("`no-such-function`, which is no function"), "{}", unknown.err);
+    let not_followed = desk.run(&["parked", "retry", &newer.id]).code(1);
+    assert!(not_followed.err.contains("stays parked: ") && not_followed.err.contains("format 900"), "{}", not_followed.err);
     desk.run(&["parked", "drop", &lost.id]).code(2);
     desk.run(&["parked", "drop", &lost.id, "--why", "a test"]).code(0);
     desk.run(&["parked", "drop", &lost.id, "--why", "a test"]).code(2);
     assert!(desk.run(&["parked", "show", "xyz"]).code(2).err.contains("at least 6 hexadecimal digits"));
     let left = desk.run(&["parked", "list", "--json"]).code(0).lines();
-    assert_eq!(left.iter().map(|line| line["id"].as_str().unwrap()).collect::<Vec<_>>(), [bad.id.as_str()]);
+    assert_eq!(left.iter().map(|line| line["id"].as_str().unwrap()).collect::<Vec<_>>(), [bad.id.as_str(), newer.id.as_str()]);
 }

@@ -57,7 +57,7 @@ fn as_root(command: &[&str]) -> Result<(), String> {
     for command in [command.to_vec(), [&["sudo", "-n"], command].concat()] {
         match Command::new(command[0]).args(&command[1..]).output() {
             Ok(output) if output.status.success() => return Ok(()),
-            Ok(output) => why = String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            Ok(output) => why = format!("{}: {}", command[0], String::from_utf8_lossy(&output.stderr).trim()),
             Err(error) if why.is_empty() => why = format!("{}: {error}", command[0]),
             Err(_) => {}
         }

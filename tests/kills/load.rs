@@ -19,15 +19,17 @@ const FEW: usize = 12;
 /// open, and the work that has piled up.
 const REST: Duration = Duration::from_mins(12);
 
-/// Events that may wait to be taken up; more are not made, so that kills fall into work and not into a queue.
-const WAITING: usize = 12;
+/// Events that may be under way; more are not made, so that kills fall into work and not into a queue. Most of them wait for the
+/// lease of a write whose answer was lost.
+const WAITING: usize = 40;
 
 fn kills() -> usize {
-    crate::setting("STANCH_KILLS").map_or(FEW, |text| text.parse().expect("STANCH_KILLS is a number"))
+    crate::setting("STANCH_KILLS").map_or(FEW, |text| text.parse().unwrap_or_else(|_| panic!("STANCH_KILLS is `{text}`, not a number")))
 }
 
 fn seed() -> u64 {
-    crate::setting("STANCH_KILLS_SEED").map_or_else(|| crate::now() as u64, |text| text.parse().expect("STANCH_KILLS_SEED is a number"))
+    let number = |text: String| text.parse().unwrap_or_else(|_| panic!("STANCH_KILLS_SEED is `{text}`, not a number"));
+    crate::setting("STANCH_KILLS_SEED").map_or_else(|| crate::now() as u64, number)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -172,14 +172,12 @@ impl Shared {
     fn fate(&self, writes: bool) -> Fate {
         let mut chance = self.chance.lock().unwrap();
         match *self.weather.lock().unwrap() {
-            Weather::Calm => Fate::Answer(Duration::ZERO),
             Weather::Frozen => Fate::KeepAnswer,
             Weather::Silent if writes => Fate::KeepAnswer,
-            Weather::Silent => Fate::Answer(Duration::ZERO),
             Weather::Storm if writes && chance.one_in(6) => Fate::KeepAnswer,
             Weather::Storm if writes && chance.one_in(12) => Fate::LandLate(chance.ms(200, 3_000)),
             Weather::Storm if writes || chance.one_in(4) => Fate::Answer(chance.ms(0, 80)),
-            Weather::Storm => Fate::Answer(Duration::ZERO),
+            _ => Fate::Answer(Duration::ZERO),
         }
     }
 

@@ -64,7 +64,7 @@ pub(crate) async fn run(context: &Context, command: &ParkedCommand) -> Result<()
             let engine = context.engine(rules.folder(), store.clone())?;
             if parked.kind == ParkedKind::Message {
                 // No reader of events is needed for it.
-                let receipt = engine.retry_parked(&parked.id, |event| recognize::recognize(event)).await;
+                let receipt = engine.retry_parked(&parked.id, recognize::recognize).await;
                 let receipt = receipt.map_err(|e| Failure::new(code_of(&e), format!("{} stays parked: {e}", short(&parked))))?;
                 if context.out.json {
                     print_json(&receipt)?;
