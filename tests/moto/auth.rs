@@ -14,8 +14,13 @@ const FIX: &str = "aws-kms-enable-rotation";
 /// Fixes that moto 5.2.5 cannot judge. It writes an EC2 form anew with `+` for a space before it checks the signature, and so refuses
 /// `%20` (from AWS's own SDK too); it refuses Lambda's calls to AWS's own SDK; and it asks for `s3:GetPublicAccessBlock`, where
 /// AWS's action is `s3:GetBucketPublicAccessBlock`.
-const UNCHECKED: &[&str] =
-    &["aws-s3-block-public-access", "aws-ec2-revoke-world-ingress", "aws-ec2-quarantine-instance", "aws-lambda-remove-public-permissions"];
+const UNCHECKED: &[&str] = &[
+    "aws-s3-block-public-access",
+    "aws-ec2-revoke-world-ingress",
+    "aws-ec2-quarantine-instance",
+    "aws-ec2-snapshot-volumes",
+    "aws-lambda-remove-public-permissions",
+];
 
 /// With exactly the permissions a fix declares it works; with one less it says which operation was refused; with another secret nothing does.
 pub(crate) async fn signatures_and_permissions_are_checked(url: &str, cloud: &Cloudy) {

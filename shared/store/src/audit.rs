@@ -78,7 +78,15 @@ pub(crate) fn audit(connection: &mut Connection, place: &Place, checkpoints: Opt
     let view = connection.transaction().map_err(fault)?;
     let mut report = AuditReport::default();
     whole(&view, &mut report).map_err(fault)?;
+    match walk(&view, place, checkpoints, &mut report) {
+        // What was found to be broken cannot be read to its end.
+        Err(StoreError::Unreadable { .. }) if !report.faults.is_empty() => Ok(report),
+        walked => walked.map(|()| report),
+    }
+}
 
+fn walk(view: &Transaction<'_>, place: &Place, checkpoints: Option<&Checkpoints>, report: &mut AuditReport) -> Result<(), StoreError> {
+    let fault = |e: rusqlite::Error| place.fault("read the records", &e);
     let none = Checkpoints::default();
     let checkpoints = checkpoints.inspect(|given| given.faults.iter().for_each(|what| report.fault(None, what))).unwrap_or(&none);
     let mut replay = checkpoints.replay()?;
@@ -110,15 +118,15 @@ pub(crate) fn audit(connection: &mut Connection, place: &Place, checkpoints: Opt
         let mut subject = Subject::new(&id, ends.unwrap_or_default(), checkpoints);
         while let Some(found) = row.take_if(|r| r.id == id) {
             report.remediations += 1;
-            subject.row(found, &mut report);
+            subject.row(found, report);
             row = next_row()?;
         }
         while let Some((_, found)) = logged.take_if(|(of, _)| *of == id) {
             report.entries += 1;
-            subject.entry(&found, &mut report);
+            subject.entry(&found, report);
             logged = next_entry()?;
         }
-        later += subject.end(&mut report);
+        later += subject.end(report);
     }
     let trees = replay.into_trees();
     let (mut uncovered, complete) = (0, checkpoints.is_complete());
@@ -144,7 +152,7 @@ pub(crate) fn audit(connection: &mut Connection, place: &Place, checkpoints: Opt
         uncovered,
         later,
     });
-    Ok(report)
+    Ok(())
 }
 
 /// What no single record shows: a damaged file, indexes that hide rows, two remediations of one fault.
