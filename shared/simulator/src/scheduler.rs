@@ -261,12 +261,10 @@ impl Scheduler {
         let nudge = self.world.queue.next_visible().map(|at| at.max(now()));
         let cases = store.cases();
         let waiting = |state: State| !matches!(state, State::Open | State::Applying | State::Verifying | State::Undoing);
-        let due = cases.iter().filter_map(|(r, at)| Some((at.as_ref()?, waiting(r.state)))).min();
-        let moving = due.map(|(at, waits)| ((*at).max(now()), waits));
-        // A nudge may be about anything; it only waits if nothing moves.
-        let at_work = cases.iter().any(|(r, at)| at.is_some() && !waiting(r.state));
-        let next = [unsent.map(|at| (at, false)), nudge.map(|at| (at, !at_work)), moving].into_iter().flatten().min();
-        next.map(|(at, waits)| (at, waits && !at_work))
+        let due = cases.iter().filter_map(|(_, at)| *at).map(|at| at.max(now())).min();
+        let only_waits = unsent.is_none() && !cases.iter().any(|(r, at)| at.is_some() && !waiting(r.state));
+        let next = [unsent, nudge, due].into_iter().flatten().min();
+        next.map(|at| (at, only_waits))
     }
 
     fn moving(&self) -> String {

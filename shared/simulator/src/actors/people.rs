@@ -49,8 +49,12 @@ async fn answer(world: &World, actor: ActorId, engine: &Engine) {
             world.with(|w| w.ledger.undo_asked.insert(r.id));
             ("puts back", engine.undo(r.id, &name).await)
         }
-        State::Stuck | State::Failed | State::Refused | State::Rejected | State::RolledBack | State::StillReported if choice < 60 => {
+        State::Stuck | State::Failed | State::Refused | State::Rejected | State::RolledBack | State::StillReported if choice < 45 => {
             ("reopens", engine.reopen(r.id, &name).await)
+        }
+        State::Failed | State::Refused | State::Rejected | State::RolledBack if choice < 70 => {
+            world.with(|w| w.ledger.undo_asked.insert(r.id));
+            ("puts back", engine.undo(r.id, &name).await)
         }
         // Too late or too early, on purpose: it must be refused.
         _ if choice > 94 => {

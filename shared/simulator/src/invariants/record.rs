@@ -4,7 +4,7 @@ use stanch_core::chain;
 use stanch_core::port::Store;
 
 use super::rest::Cases;
-use crate::ledger::RunKey;
+use crate::ledger::{Landed, RunKey};
 use crate::scheduler::finish;
 use crate::world::World;
 
@@ -27,7 +27,13 @@ pub(crate) fn writes(world: &World, cases: &Cases) {
         };
         // That the resource is gone is said without a plan.
         let gone = says("", &["Gone"]);
-        let landed: Vec<(RunKey, usize)> = world.with(|w| w.ledger.landed_for(r.id).map(|i| (i.run.clone(), i.change)).collect());
+        let uid = r.resource.canonical();
+        let landed: Vec<(RunKey, usize)> = world.with(|w| {
+            // What a person took back before anybody looked leaves nothing to tell.
+            let stands = |l: &&Landed| !w.ledger.edited_after(r.resource.cloud, &uid, l.at);
+            let of = |l: &Landed| w.ledger.intents.get(l.intent).filter(|i| i.run.id == r.id).map(|i| (i.run.clone(), i.change));
+            w.ledger.landed.iter().filter(stands).filter_map(of).collect()
+        });
         for (run, change) in landed {
             let label = world.label(r.id);
             if !says(&run.hash, &["Intended"]) {

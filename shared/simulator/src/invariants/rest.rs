@@ -92,7 +92,8 @@ pub(crate) fn resources(world: &Arc<World>, stage: &Stage, cases: &Cases) {
             }
         }
         let Some(run) = &r.fix else { continue };
-        if wrote == 0 || edited(world, r, run) {
+        // A plan that was never sent says nothing about the resource.
+        if wrote == 0 || run.attempts.is_empty() || edited(world, r, run) {
             continue;
         }
         let Some(live) = look(world, stage, r) else { continue };
