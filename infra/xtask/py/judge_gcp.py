@@ -32,7 +32,9 @@ def main():
 def judge(exchange):
     verb, url = exchange["method"], urlsplit(exchange["url"])
     best = None
-    for document, method, template in methods(url.hostname):
+    # Compute's answers name its own resources under the address it had before it had a host of its own.
+    compute = url.hostname == "www.googleapis.com" and url.path.startswith("/compute/")
+    for document, method, template in methods("compute.googleapis.com" if compute else url.hostname):
         named = template.fullmatch(url.path)
         if method["httpMethod"] != verb or named is None:
             continue
