@@ -325,4 +325,3 @@ fn a_message_is_hidden_delivered_again_and_completed_by_its_receipt() {
     assert_eq!(receive(35, 60_000).len(), 35);
     assert_eq!(receive(35, 60_000).len(), 5);
 }
-
