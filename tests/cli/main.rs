@@ -309,6 +309,7 @@ fn help_and_completions_go_to_standard_output() {
         "reject",
         "undo",
         "reopen",
+        "due",
         "remediations",
         "fixes",
         "rules",

@@ -7,7 +7,10 @@
     reason = "a test program; clippy knows only its test functions"
 )]
 
+mod account;
+mod batch;
 mod handler;
+mod kept;
 mod kill;
 mod lambda;
 mod server;

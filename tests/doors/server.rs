@@ -21,7 +21,7 @@ pub(crate) async fn show(program: &Program, id: &str) -> Value {
     client().get(format!("{}/api/remediations/{id}", program.url)).send().await.unwrap().json().await.unwrap()
 }
 
-async fn post(program: &Program, path: &str, body: impl Into<String>) -> (u16, Value) {
+pub(crate) async fn post(program: &Program, path: &str, body: impl Into<String>) -> (u16, Value) {
     let request = client().post(format!("{}{path}", program.url)).bearer_auth(program.token()).body(body.into());
     let answer = request.send().await.unwrap();
     (answer.status().as_u16(), answer.json().await.unwrap())

@@ -29,7 +29,7 @@ pub(crate) fn prepare(data: &Path) -> Result<(), String> {
         return Err("it holds remediations of real clouds; name another with `--data DIR`".into());
     }
     std::fs::create_dir_all(data).map_err(|e| e.to_string())?;
-    if let Some(server) = crate::local::LocalServer::find(data) {
+    if let Some(server) = crate::local::LocalServer::find(data, None) {
         return Err(format!("a demo is running on it already ({server})"));
     }
     for name in OURS.iter().filter(|_| marker.exists()) {

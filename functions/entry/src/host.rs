@@ -135,8 +135,8 @@ fn answer(function: &Function, status: StatusCode, body: Value) -> Response {
 }
 
 async fn build(settings: &Settings) -> Result<Engine, WiringError> {
-    let (store, queue) = wiring::state(settings).await?;
-    let (clouds, sources) = wiring::real_clouds(settings)?;
     let rules = wiring::rules(settings.rules.as_deref())?;
-    wiring::engine(settings, rules, clouds, sources, store, queue)
+    let clouds = wiring::real_clouds(settings)?;
+    let state = wiring::state(settings).await?;
+    wiring::sweeping_engine(settings, rules, clouds, &state)
 }

@@ -27,10 +27,9 @@ struct Message {
 
 /// Serves the Lambda runtime until it ends the process.
 pub async fn serve(settings: Settings) -> Result<(), Error> {
-    let (store, queue) = wiring::state(&settings).await?;
-    let (clouds, sources) = wiring::real_clouds(&settings)?;
     let rules = wiring::rules(settings.rules.as_deref())?;
-    let engine = wiring::engine(&settings, rules, clouds, sources, store, queue)?;
+    let clouds = wiring::real_clouds(&settings)?;
+    let engine = wiring::engine(&settings, rules, clouds, &wiring::state(&settings).await?)?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| handle(&engine, event.payload))).await
 }
 
@@ -38,17 +37,13 @@ async fn handle(engine: &Engine, payload: Box<RawValue>) -> Result<Value, Error>
     let Ok(batch) = serde_json::from_str::<Batch>(payload.get()) else {
         return Ok(serde_json::to_value(take(engine, payload.get().to_owned()).await?)?);
     };
-    // A message that could not be stored comes again. So does one that cannot be read, until the queue's redrive policy puts it
-    // into the dead-letter queue, where people see it. The others do not.
+    // Only a message that could not be stored comes again. One that cannot be read is parked by now, where people see it.
     let mut failures = Vec::new();
     for message in batch.records {
-        let failure = match take(engine, message.body).await {
-            Ok(receipt) if receipt.is_refused() => receipt.refused.join("; "),
-            Ok(_) => continue,
-            Err(error) => error.to_string(),
-        };
-        tracing::error!(message = message.id, failure, "message not taken in");
-        failures.push(json!({ "itemIdentifier": message.id }));
+        if let Err(error) = take(engine, message.body).await {
+            tracing::error!(message = message.id, %error, "message not taken in");
+            failures.push(json!({ "itemIdentifier": message.id }));
+        }
     }
     Ok(json!({ "batchItemFailures": failures }))
 }

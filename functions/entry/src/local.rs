@@ -25,6 +25,8 @@ pub struct ServerFile {
     pub addr: SocketAddr,
     /// Its process.
     pub pid: u32,
+    /// The storage account that keeps its state; without one the data folder does.
+    pub account: Option<String>,
 }
 
 /// A running server.
@@ -77,9 +79,12 @@ pub enum LocalError {
 }
 
 impl LocalServer {
-    /// The server on a data folder, if one answers there.
-    pub fn find(data: &Path) -> Option<LocalServer> {
+    /// The server on a data folder that keeps its state there, or in `account`, if one answers.
+    pub fn find(data: &Path, account: Option<&str>) -> Option<LocalServer> {
         let file: ServerFile = serde_json::from_str(&std::fs::read_to_string(data.join(SERVER_FILE)).ok()?).ok()?;
+        if file.account.as_deref() != account {
+            return None;
+        }
         let token = std::fs::read_to_string(data.join(TOKEN_FILE)).ok()?.trim().to_owned();
         // A file left behind by a killed server names an address where nobody, or somebody else, listens.
         let said = ask_health(file.addr)?;
@@ -110,6 +115,17 @@ impl LocalServer {
         let reason = value.get("error").and_then(Value::as_str).unwrap_or("refused without a reason").to_owned();
         Err(LocalError::Refused { status: status.as_u16(), reason })
     }
+}
+
+/// Makes a folder that only its owner enters; one that is there is left as it is.
+pub fn make_private(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
 /// Writes a file that only its owner reads.

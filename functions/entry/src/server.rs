@@ -5,24 +5,22 @@
 
 mod auth;
 mod routes;
+mod work;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stanch_engine::Engine;
-use stanch_store::{LocalQueue, SqliteStore};
+use stanch_store::FileSpill;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::demo;
-use crate::local::{SANDBOX_FILE, SERVER_FILE, ServerFile, TOKEN_FILE, write_private};
+use crate::local::{self, SANDBOX_FILE, SERVER_FILE, ServerFile, TOKEN_FILE, write_private};
+use crate::recognize::read_as;
 use crate::settings::Settings;
 use crate::wiring::{self, WiringError};
-
-/// How many remediations one round of the worker takes up.
-const ROUND: usize = 64;
 
 /// What `stanch up` was asked.
 #[derive(Clone, Debug)]
@@ -85,42 +83,36 @@ pub async fn up(options: UpOptions) -> Result<(), UpError> {
     let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
     let addr = listener.local_addr().map_err(listen)?;
 
-    let store = Arc::new(SqliteStore::open(&options.data).map_err(WiringError::from)?);
+    let settings = own_settings(&options);
+    local::make_private(&options.data).map_err(|e| data(e.to_string()))?;
+    let state = wiring::state(&settings).await?;
     let token = auth::token(&options.data.join(TOKEN_FILE)).map_err(data)?;
-    let (queue, nudge) = LocalQueue::new(Arc::new(wiring::now));
-    let queue = Arc::new(queue);
     let demo = options.demo.then(wiring::sandbox);
-    let (rules, (clouds, sources)) = if let Some((sandbox, source)) = &demo {
-        let clouds: wiring::CloudPorts = (Arc::new(sandbox.clone()), Arc::new(source.clone()));
-        (demo::rules(options.rules.as_deref())?, clouds)
+    let (rules, clouds): (_, wiring::CloudPorts) = if let Some((sandbox, source)) = &demo {
+        (demo::rules(options.rules.as_deref())?, (Arc::new(sandbox.clone()), Arc::new(source.clone())))
     } else {
-        (wiring::rules(options.rules.as_deref())?, wiring::real_clouds(&options.settings)?)
+        (wiring::rules(options.rules.as_deref())?, wiring::real_clouds(&settings)?)
     };
-    let mut settings = options.settings.clone();
-    if options.demo {
-        // The demo tells nobody real.
-        settings.channels = None;
-    }
-    let engine = wiring::engine(&settings, rules, clouds, sources, store.clone(), queue)?;
-    let file = ServerFile { addr, pid: std::process::id() };
+    let spill = Arc::new(FileSpill::new(&options.data.join("spill")));
+    let engine = wiring::sweeping_engine(&settings, rules, clouds, &state)?.with_spill(spill, |function, event| read_as(event, function));
+    let file = ServerFile { addr, pid: std::process::id(), account: settings.account().map(str::to_owned) };
     let left = LeftBehind(options.data.join(SERVER_FILE));
     write_private(&left.0, &serde_json::to_string(&file).unwrap_or_default()).map_err(|e| data(e.to_string()))?;
 
     let user = options.settings.user.as_deref().unwrap_or("unknown");
-    let router = routes::router(engine.clone(), store.clone(), token, user);
+    let router = routes::router(engine.clone(), state.store.clone(), token, user);
     let server = tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(crate::signal::ended()).await });
     // Lets the server's task listen for the end before anything long begins.
     tokio::task::yield_now().await;
     if let Some((_, source)) = &demo {
         demo::feed(&engine, source, addr, &options.data).await.map_err(UpError::Demo)?;
     } else {
-        tracing::info!(%addr, data = %options.data.display(), "stanch is up");
+        tracing::info!(%addr, state = state.place, data = %options.data.display(), "stanch is up");
     }
-    let stop = Arc::new(Notify::new());
-    let worker = tokio::spawn(keep_working(engine, nudge, stop.clone()));
+    let (stop, stopped) = watch::channel(false);
+    let worker = tokio::spawn(work::keep_working(engine, state, stopped));
     let served = server.await;
-    // A round under way ends first: a write that is cut off has an unknown outcome.
-    stop.notify_one();
+    stop.send_replace(true);
     drop(tokio::time::timeout(Duration::from_secs(30), worker).await);
     drop(left);
     match served {
@@ -130,33 +122,14 @@ pub async fn up(options: UpOptions) -> Result<(), UpError> {
     }
 }
 
-/// Works until told to stop. A panic is a fault of ours; it costs one round, not the worker.
-async fn keep_working(engine: Engine, nudge: Arc<Notify>, stop: Arc<Notify>) {
-    while let Err(error) = tokio::spawn(work(engine.clone(), nudge.clone(), stop.clone())).await {
-        tracing::error!(%error, "round failed inside stanch; please report it");
-        tokio::time::sleep(Duration::from_secs(1)).await;
+/// The settings of this server. The demo keeps its state in its folder, tells nobody real and lists no real source.
+fn own_settings(options: &UpOptions) -> Settings {
+    let mut settings = Settings { data: Some(options.data.clone()), ..options.settings.clone() };
+    if options.demo {
+        settings.keep_in(options.data.clone());
+        (settings.channels, settings.sweep) = (None, None);
     }
-}
-
-/// Runs what is due, at a nudge and once a second. The due times in the store are the truth; a nudge only saves waiting.
-async fn work(engine: Engine, nudge: Arc<Notify>, stop: Arc<Notify>) {
-    loop {
-        // Messages first: they say what is worth a look now. A full round leaves more behind it.
-        let followed = match engine.work(ROUND).await {
-            Ok(worked) => worked.taken(),
-            Err(error) => {
-                tracing::error!(%error, "queue not read; what is due is found without it");
-                0
-            }
-        };
-        if engine.reconcile(ROUND).await.ran.max(followed) == ROUND {
-            continue;
-        }
-        tokio::select! {
-            () = stop.notified() => return,
-            _ = tokio::time::timeout(Duration::from_secs(1), nudge.notified()) => {}
-        }
-    }
+    settings
 }
 
 /// Removes the server's file when the server ends.

@@ -24,8 +24,13 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "STANCH_CHECKPOINTS",
-        about: "Folder for checkpoints of the records. Default: `checkpoints` in the data folder, where the identity that applies fixes could rewrite them: name one where it can only add files.",
+        about: "Folder for checkpoints of the records. Default: the container `stanch-checkpoints` of the storage account, where it has an immutability policy; without an account `checkpoints` in the data folder, where the identity that applies fixes could rewrite them: name one where it can only add files.",
     },
+    Setting {
+        name: "STANCH_SWEEP",
+        about: "What `handler` and `stanch up` list at the source, so that findings whose event never arrived are found: scopes with commas between, as `defender/<subscription>` (all that Defender for Cloud reports; one kind as `defender-assessment/<subscription>`), `security-hub/<account>/<region>` (or `security-hub-v2`), `scc/organizations/<number>` (or `folders/`, `projects/`; for data residency with the location behind it). What the first sweep of a scope lists is the backlog. Default: nothing is listed.",
+    },
+    Setting { name: "STANCH_SWEEP_EVERY", about: "How often each scope is swept, as `6h` or `30m`; a minute at least. Default: `6h`." },
     Setting {
         name: "STANCH_LOG",
         about: "Log filter, as `info` or `stanch_engine=debug`. Default: `warn` for the command line, `info` for servers.",
@@ -49,7 +54,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "STANCH_AWS_EXTERNAL_ID", about: "External id sent when that role is assumed." },
     Setting {
         name: "STANCH_STORAGE_ACCOUNT",
-        about: "Azure storage account that keeps the state of `handler` and `bootstrap` (table, queue and blobs), in place of the data folder; for a Functions app its own account (`AzureWebJobsStorage`), where its queue trigger listens. A name, or as `name.core.usgovcloudapi.net` for another cloud. Access is by Entra token alone.",
+        about: "Azure storage account that keeps the state (table, queue and blobs), in place of the data folder; for a Functions app its own account (`AzureWebJobsStorage`), where its queue trigger listens. A name, or as `name.core.usgovcloudapi.net` for another cloud. Access is by Entra token alone. On the command line `--data DIR` means that folder all the same; `stanch up` keeps only its token and events that wait for the account in the data folder.",
     },
     Setting {
         name: "STANCH_SEAL_KEY",
@@ -96,6 +101,10 @@ pub struct Settings {
     pub channels: Option<PathBuf>,
     /// `STANCH_CHECKPOINTS`.
     pub checkpoints: Option<PathBuf>,
+    /// `STANCH_SWEEP`.
+    pub sweep: Option<String>,
+    /// `STANCH_SWEEP_EVERY`.
+    pub sweep_every: Option<String>,
     /// `STANCH_LOG`.
     pub log: Option<String>,
     /// `STANCH_LOG_FORMAT`.
@@ -144,6 +153,8 @@ impl Settings {
             protected: path("STANCH_PROTECTED"),
             channels: path("STANCH_CHANNELS"),
             checkpoints: path("STANCH_CHECKPOINTS"),
+            sweep: get("STANCH_SWEEP"),
+            sweep_every: get("STANCH_SWEEP_EVERY"),
             log: get("STANCH_LOG"),
             log_format: get("STANCH_LOG_FORMAT"),
             otlp_endpoint: get("OTEL_EXPORTER_OTLP_ENDPOINT"),
@@ -167,6 +178,16 @@ impl Settings {
     /// The data folder: as asked, else `stanch` below the user's data folder, else below the present one.
     pub fn data_folder(&self) -> PathBuf {
         self.data.clone().unwrap_or_else(|| self.user_data.clone().unwrap_or_default().join("stanch"))
+    }
+
+    /// The storage account that keeps the state, or the address of Azurite; without one the data folder does.
+    pub fn account(&self) -> Option<&str> {
+        self.storage_endpoint.as_deref().or(self.storage_account.as_deref())
+    }
+
+    /// Has a data folder keep the state, whatever account the environment names.
+    pub fn keep_in(&mut self, data: PathBuf) {
+        (self.data, self.storage_account, self.storage_endpoint) = (Some(data), None, None);
     }
 
     /// The folder for checkpoints of what is kept in `data`.

@@ -8,17 +8,19 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use stanch_core::finding::Millis;
 use stanch_core::guard::Protected;
-use stanch_core::port::{BoxFuture, CloudApi, FindingSource, Store, StoreError, WorkQueue};
+use stanch_core::port::{BoxFuture, CloudApi, FindingSource, Store, StoreError, Vault, WorkQueue};
 use stanch_core::rule::{RuleError, RuleSet};
 use stanch_engine::{Engine, Ports};
 use stanch_library::{DEFAULT_RULES, Library, LibraryError};
 use stanch_notify::{Channel, SignedWebhook};
 use stanch_sandbox::{Sandbox, SandboxSource};
-use stanch_store::azure::{Account, AzureQueue, AzureStore, Names, STORAGE_SCOPE, TokenSource, WORK_QUEUE};
+use stanch_store::azure::{Account, AzureQueue, AzureStore, AzureVault, CHECKPOINTS, Names, STORAGE_SCOPE, TokenSource, WORK_QUEUE};
 use stanch_store::{FileVault, LocalQueue, SqliteStore};
+use tokio::sync::Notify;
 
 use crate::clouds::{Clouds, Sources};
 use crate::settings::{Secret, Settings, named};
+use crate::sweep;
 
 /// What kept the engine from being put together.
 #[derive(Debug, thiserror::Error)]
@@ -157,23 +159,47 @@ pub fn real_clouds(settings: &Settings) -> Result<CloudPorts, WiringError> {
     Ok((Arc::new(Clouds { azure, aws, gcp }), Arc::new(Sources { defender, security_hub, scc })))
 }
 
-/// Where state is kept, and what carries its nudges.
-pub type StatePorts = (Arc<dyn Store>, Arc<dyn WorkQueue>);
+/// Where state is kept, what carries its nudges, and where checkpoints of it go.
+#[derive(Clone)]
+pub struct State {
+    /// Keeps it.
+    pub store: Arc<dyn Store>,
+    /// Carries its nudges.
+    pub queue: Arc<dyn WorkQueue>,
+    /// Rings when this process has sent a nudge to itself; the queue of a storage account rings nowhere.
+    pub bell: Arc<Notify>,
+    /// Keeps its checkpoints.
+    pub vault: Arc<dyn Vault>,
+    /// What people call the place.
+    pub place: String,
+}
 
-/// State as the settings of a server say: a storage account in Azure, else the data folder with a queue inside this process.
-pub async fn state(settings: &Settings) -> Result<StatePorts, WiringError> {
+/// State as the settings say: in a storage account of Azure, else in the data folder, which is created where there is none.
+pub async fn state(settings: &Settings) -> Result<State, WiringError> {
     let account = match (&settings.storage_endpoint, &settings.storage_account) {
         (Some(address), _) => Account::loopback(address)?,
         (None, Some(name)) => Account::cloud(name, Arc::new(StorageTokens(stanch_azure::Tokens::new(azure_identity(settings)))))?,
         (None, None) => {
-            let store = SqliteStore::open(&settings.data_folder())?;
-            return Ok((Arc::new(store), Arc::new(LocalQueue::new(Arc::new(now)).0)));
+            let data = settings.data_folder();
+            return Ok(folder_state(settings, &data, Arc::new(SqliteStore::open(&data)?)));
         }
     };
     let seal_key = settings.seal_key.as_ref().map(Secret::expose);
     let store = AzureStore::open(account.clone(), Names::default(), seal_key, Arc::new(now)).await?;
-    let queue = AzureQueue::open(account, WORK_QUEUE, Arc::new(now)).await?;
-    Ok((Arc::new(store), Arc::new(queue)))
+    let queue = AzureQueue::open(account.clone(), WORK_QUEUE, Arc::new(now)).await?;
+    let vault: Arc<dyn Vault> = match &settings.checkpoints {
+        Some(folder) => Arc::new(FileVault::new(folder)),
+        None => Arc::new(AzureVault::open(account, CHECKPOINTS, Arc::new(now)).await?),
+    };
+    let place = format!("storage account `{}`", settings.account().unwrap_or_default());
+    Ok(State { store: Arc::new(store), queue: Arc::new(queue), bell: Arc::default(), vault, place })
+}
+
+/// State in a data folder whose store is open, with a queue inside this process.
+pub fn folder_state(settings: &Settings, data: &Path, store: Arc<SqliteStore>) -> State {
+    let (queue, bell) = LocalQueue::new(Arc::new(now));
+    let vault = Arc::new(FileVault::new(settings.checkpoint_folder(data)));
+    State { store, queue: Arc::new(queue), bell, vault, place: format!("data folder `{}`", data.display()) }
 }
 
 /// Tokens for the storage account.
@@ -232,26 +258,28 @@ pub fn sandbox() -> (Sandbox, SandboxSource) {
     (Sandbox::seeded(now), SandboxSource::new(now))
 }
 
-/// An engine over the given clouds, sources, store and queue.
-pub fn engine(
-    settings: &Settings,
-    rules: RuleSet,
-    clouds: Arc<dyn CloudApi>,
-    sources: Arc<dyn FindingSource>,
-    store: Arc<dyn Store>,
-    queue: Arc<dyn WorkQueue>,
-) -> Result<Engine, WiringError> {
+/// An engine over the given clouds and state.
+pub fn engine(settings: &Settings, rules: RuleSet, (clouds, sources): CloudPorts, state: &State) -> Result<Engine, WiringError> {
     let ports = Ports {
         clouds,
         sources,
-        store,
-        queue,
+        store: state.store.clone(),
+        queue: state.queue.clone(),
         meter: crate::telemetry::metrics(),
-        vault: Some(Arc::new(FileVault::new(settings.checkpoint_folder(&settings.data_folder())))),
+        vault: Some(state.vault.clone()),
         notifier: Arc::new(SignedWebhook::new(channels(settings)?)),
         fixes: Arc::new(library(settings)?),
         clock: Arc::new(now),
         new_id: Arc::new(uuid::Uuid::now_v7),
     };
     Ok(Engine::new(ports, Arc::new(rules), Arc::new(protected(settings)?)))
+}
+
+/// The engine of a program with a timer: it sweeps what the settings name.
+pub fn sweeping_engine(settings: &Settings, rules: RuleSet, clouds: CloudPorts, state: &State) -> Result<Engine, WiringError> {
+    let scopes = settings.sweep.as_deref().map(sweep::scopes).transpose();
+    let scopes = scopes.map_err(|reason| WiringError::Setting { name: "STANCH_SWEEP", reason })?.unwrap_or_default();
+    let every = settings.sweep_every.as_deref().map(sweep::every_ms).transpose();
+    let every = every.map_err(|reason| WiringError::Setting { name: "STANCH_SWEEP_EVERY", reason })?.unwrap_or(sweep::EVERY_MS);
+    Ok(engine(settings, rules, clouds, state)?.with_sweep(scopes, every))
 }

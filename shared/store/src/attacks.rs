@@ -117,6 +117,37 @@ fn unconstrain(shell: &Connection, table: &str) {
 }
 
 #[test]
+fn an_audit_through_the_port_tells_the_same() {
+    let through_the_port = |scene: &Scene, files: &[u64]| {
+        let files: Vec<PathBuf> = files.iter().map(|n| scene.file(*n)).collect();
+        let checkpoints = (!files.is_empty()).then(|| Checkpoints::find(&files).unwrap());
+        let audit = crate::audit_records(&scene.store, checkpoints.as_ref());
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(audit).unwrap()
+    };
+    let same = |attack: &dyn Fn(&Connection), files: &[u64], faults: usize| {
+        let scene = Scene::new();
+        attack(&scene.shell());
+        let (port, own) =
+            (through_the_port(&scene, files), if files.is_empty() { scene.store.verify_all().unwrap() } else { scene.audit(files) });
+        assert_eq!(port, own);
+        assert_eq!(port.faults.len(), faults, "{:?}", port.faults);
+    };
+    same(&|_| {}, &[], 0);
+    same(&|_| {}, &[1], 0);
+    same(&|_| {}, &[2], 0);
+    same(&|s| run(s, "UPDATE log SET body = body || ' ' WHERE remediation = ?1 AND sequence = 2", &[2]), &[2], 1);
+    same(&|s| rewrite(s, case(2).id, &bodies(s, case(2).id)[..4]), &[2], 1);
+    for gone in [1, 2, 3] {
+        let delete = |s: &Connection| {
+            run(s, "DELETE FROM log WHERE remediation = ?1", &[gone]);
+            run(s, "DELETE FROM remediation WHERE id = ?1", &[gone]);
+        };
+        same(&delete, &[2], 1);
+        same(&delete, &[], 0);
+    }
+}
+
+#[test]
 fn an_honest_store_is_proven_up_to_the_checkpoint() {
     let scene = Scene::new();
     let report = scene.audit(&[2]);

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 use rusqlite::{Connection, Transaction};
 use stanch_core::chain::{ChainEntry, ChainWalk};
-use stanch_core::checkpoint::{Leaf, Seen};
+use stanch_core::checkpoint::{Leaf, Seen, Tree};
 use stanch_core::finding::Millis;
-use stanch_core::port::StoreError;
+use stanch_core::port::{Store, StoreError};
 use stanch_core::remediation::RemediationId;
 
 use crate::checkpoints::Checkpoints;
@@ -96,7 +96,7 @@ fn walk(view: &Transaction<'_>, place: &Place, checkpoints: Option<&Checkpoints>
     let mut all = all.query([]).map_err(fault)?;
     let mut next_row = || -> Result<Option<Row>, StoreError> {
         let Some(r) = all.next().map_err(fault)? else { return Ok(None) };
-        Ok(Some(Row { id: r.get(0).map_err(fault)?, key: r.get(1).map_err(fault)?, body: r.get(2).map_err(fault)? }))
+        Ok(Some(Row { id: r.get(0).map_err(fault)?, key: r.get(1).map_err(fault)?, body: Ok(r.get(2).map_err(fault)?) }))
     };
     let sql = "SELECT sequence, hash, body, remediation FROM log ORDER BY remediation COLLATE BINARY, sequence";
     let mut log = view.prepare(sql).map_err(fault)?;
@@ -128,7 +128,79 @@ fn walk(view: &Transaction<'_>, place: &Place, checkpoints: Option<&Checkpoints>
         }
         later += subject.end(report);
     }
-    let trees = replay.into_trees();
+    prove(checkpoints, &replay.into_trees(), later, report);
+    Ok(())
+}
+
+/// Ends and records of remediations read at once.
+const PAGE: usize = 500;
+/// How often a remediation that changes meanwhile is read anew.
+const READS: usize = 3;
+
+/// The same for any store, through its port: what is read are the remediations that the store lists, each with its record. A
+/// record whose remediation was deleted is found by checkpoints alone.
+pub async fn audit_records(store: &dyn Store, checkpoints: Option<&Checkpoints>) -> Result<AuditReport, StoreError> {
+    let mut report = AuditReport::default();
+    let none = Checkpoints::default();
+    let checkpoints = checkpoints.inspect(|given| given.faults.iter().for_each(|what| report.fault(None, what))).unwrap_or(&none);
+    let mut replay = checkpoints.replay()?;
+    let (mut seen, mut after, mut later) = (replay.advance()?, None, 0);
+    loop {
+        let page = store.heads(after, PAGE).await?;
+        let last = page.last().map(|head| head.id);
+        // Up to the next remediation that is there, then up to the end: what checkpoints saw and is not there.
+        for id in page.iter().map(|head| Some(head.id)).chain(last.is_none().then_some(None)) {
+            while let Some(gone) = seen.take_if(|seen| id.is_none_or(|id| seen.id < id)) {
+                seen = replay.advance()?;
+                later += Subject::new(&gone.id.to_string(), gone.ends, checkpoints).end(&mut report);
+            }
+            let Some(id) = id else { continue };
+            let ends = seen.take_if(|seen| seen.id == id).map(|Seen { ends, .. }| ends);
+            if ends.is_some() {
+                seen = replay.advance()?;
+            }
+            let text = id.to_string();
+            let mut subject = Subject::new(&text, ends.unwrap_or_default(), checkpoints);
+            let (row, record) = read(store, id).await?;
+            report.remediations += u64::from(row.is_some());
+            report.entries += record.len() as u64;
+            row.into_iter().for_each(|row| subject.row(row, &mut report));
+            record.iter().for_each(|entry| subject.entry(entry, &mut report));
+            later += subject.end(&mut report);
+        }
+        if last.is_none() {
+            break;
+        }
+        after = last;
+    }
+    prove(checkpoints, &replay.into_trees(), later, &mut report);
+    Ok(report)
+}
+
+/// A remediation and its record, as they were at one moment where that can be had.
+async fn read(store: &dyn Store, id: RemediationId) -> Result<(Option<Row>, Vec<ChainEntry>), StoreError> {
+    let mut reads = 1;
+    loop {
+        let case = match store.load(id).await {
+            Err(error @ StoreError::Unreadable { .. }) => {
+                let row = Row { id: id.to_string(), key: String::new(), body: Err(error) };
+                return Ok((Some(row), store.record(id).await?));
+            }
+            other => other?,
+        };
+        let record = store.record(id).await?;
+        let whole = case.as_ref().is_none_or(|case| case.chain.length == record.len() as u64);
+        if whole || reads == READS {
+            let Some(case) = case else { return Ok((None, record)) };
+            let body = row::json(|| format!("remediation {id}"), &case);
+            return Ok((Some(Row { id: id.to_string(), key: case.key.as_str().to_owned(), body }), record));
+        }
+        reads += 1;
+    }
+}
+
+/// Compares what the checkpoints list with what they say of themselves, and tells what they prove.
+fn prove(checkpoints: &Checkpoints, trees: &[Tree], later: u64, report: &mut AuditReport) {
     let (mut uncovered, complete) = (0, checkpoints.is_complete());
     for (tree, header) in trees.iter().zip(checkpoints.headers()) {
         let number = header.number;
@@ -152,7 +224,6 @@ fn walk(view: &Transaction<'_>, place: &Place, checkpoints: Option<&Checkpoints>
         uncovered,
         later,
     });
-    Ok(())
 }
 
 /// What no single record shows: a damaged file, indexes that hide rows, two remediations of one fault.
@@ -182,7 +253,8 @@ fn whole(view: &Transaction<'_>, report: &mut AuditReport) -> rusqlite::Result<(
 struct Row {
     id: String,
     key: String,
-    body: String,
+    /// What is stored, or why it cannot be had.
+    body: Result<String, StoreError>,
 }
 
 /// One remediation under audit: its row, its record, and the ends that checkpoints have of it.
@@ -255,15 +327,15 @@ impl<'a> Subject<'a> {
                     let what = format!("the record was cut: checkpoint {number} saw {length} entries, it ends with entry {left}");
                     report.fault(Some(self.id), what);
                 }
-                self.compare(id, &row, cut.is_some(), report);
+                self.compare(id, row, cut.is_some(), report);
             }
         }
         self.found.saturating_sub(last.map_or(0, |(_, length)| length))
     }
 
     /// What the row says of itself against where it stands and where the record ends.
-    fn compare(&self, id: RemediationId, row: &Row, told: bool, report: &mut AuditReport) {
-        let standing = match row::standing(id, &row.body) {
+    fn compare(&self, id: RemediationId, row: Row, told: bool, report: &mut AuditReport) {
+        let standing = match row.body.and_then(|body| row::standing(id, &body)) {
             Ok(standing) => standing,
             Err(e) => return report.fault(Some(self.id), e.to_string()),
         };

@@ -32,7 +32,7 @@ pub mod queue_contract;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{AuditReport, Fault, Proof};
+pub use audit::{AuditReport, Fault, Proof, audit_records};
 pub use backup::{BackedUp, backup};
 pub use checkpoints::Checkpoints;
 pub use floor::Floor;

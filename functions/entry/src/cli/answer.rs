@@ -1,21 +1,20 @@
-//! `stanch approve`, `reject`, `undo` and `reopen`: through the server that holds the data folder where one runs, else here.
+//! `stanch approve`, `reject`, `undo`, `reopen` and `due`: through the server that works on the state where one runs, else here.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
-use stanch_core::port::Store;
 use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_engine::Engine;
-use stanch_store::SqliteStore;
 
-use super::context::{Context, find};
+use super::context::{Context, Kept, find};
 use super::drive::{OUTBOX, deadline, drive, next_step, not_put_back, not_reopened, show, unfixed, watch};
 use super::failure::{Code, Failure};
 use super::output::{print, print_json};
 use super::show::Page;
+use super::text::time;
 use super::{RulesArg, WaitArg};
 use crate::local::LocalServer;
+use crate::times;
 
 /// Arguments of `approve`.
 #[derive(Debug, clap::Args)]
@@ -62,32 +61,50 @@ pub(crate) struct Reopen {
     wait: WaitArg,
 }
 
-/// What works on a remediation: the server that runs on the data folder, or an engine in this process.
-enum Hand {
+/// Arguments of `due`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Due {
+    /// The remediation: its id, or at least 6 of its first digits
+    remediation: String,
+    /// `2026-01-31` (until its end, UTC), `2026-01-31T08:00:00Z`, or `none`
+    #[arg(value_name = "DATE", value_parser = due_text)]
+    due: String,
+}
+
+fn due_text(text: &str) -> Result<String, String> {
+    times::due(text).map(|_| text.to_owned())
+}
+
+/// What does the work: the server that runs on the same state, or an engine in this process.
+pub(super) enum Hand {
     Server(LocalServer),
     Here(Box<Engine>),
+}
+
+impl Hand {
+    pub(super) fn new(context: &Context, kept: &Kept, rules: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(server) = context.server(&kept.data) {
+            return Ok(Hand::Server(server));
+        }
+        context.refuse_demo_data(&kept.data)?;
+        Ok(Hand::Here(Box::new(context.engine(rules, &kept.state)?)))
+    }
 }
 
 /// A remediation that is to be answered.
 struct Question<'c> {
     context: &'c Context,
-    store: Arc<SqliteStore>,
+    kept: Kept,
     hand: Hand,
     id: RemediationId,
 }
 
 impl<'c> Question<'c> {
     async fn new(context: &'c Context, text: &str, rules: Option<&Path>) -> Result<Self, Failure> {
-        let data = context.kept_data();
-        let store = context.kept_store(&data)?;
-        let id = find(&*store, text).await?;
-        let hand = if let Some(server) = LocalServer::find(&data) {
-            Hand::Server(server)
-        } else {
-            Context::refuse_demo_data(&data)?;
-            Hand::Here(Box::new(context.engine(rules, store.clone())?))
-        };
-        Ok(Question { context, store, hand, id })
+        let kept = context.kept().await?;
+        let id = find(kept.store(), text).await?;
+        let hand = Hand::new(context, &kept, rules)?;
+        Ok(Question { context, kept, hand, id })
     }
 
     /// Has the server do it.
@@ -95,11 +112,15 @@ impl<'c> Question<'c> {
         Ok(server.post(&format!("/api/remediations/{id}/{verb}"), body).await?)
     }
 
+    async fn load(&self) -> Result<Remediation, Failure> {
+        Ok(self.kept.store().load(self.id).await?.ok_or(stanch_engine::EngineError::Unknown(self.id))?)
+    }
+
     /// Follows it until it rests, and tells the outside.
     async fn follow(&self, wait: &WaitArg) -> Result<Remediation, Failure> {
         let (until, out) = (deadline(wait.get()), self.context.out);
         match &self.hand {
-            Hand::Server(_) => watch(&*self.store, self.id, until, out).await,
+            Hand::Server(_) => watch(self.kept.store(), self.id, until, out).await,
             Hand::Here(engine) => {
                 let case = drive(engine, self.id, until, out).await?;
                 engine.send_outbox(OUTBOX).await?;
@@ -141,7 +162,7 @@ pub(crate) async fn reject(context: &Context, arguments: &Reject) -> Result<(), 
         Hand::Server(server) => drop(Question::post(server, id, "reject", json!({"why": arguments.why})).await?),
         Hand::Here(engine) => drop(engine.reject(id, &by, &arguments.why).await?),
     }
-    let case = question.store.load(id).await?.ok_or(stanch_engine::EngineError::Unknown(id))?;
+    let case = question.load().await?;
     question.end(case, None)
 }
 
@@ -195,4 +216,23 @@ pub(crate) async fn reopen(context: &Context, arguments: &Reopen) -> Result<(), 
     let case = question.follow(&arguments.wait).await?;
     let wrong = not_reopened(&case);
     question.end(case, wrong)
+}
+
+/// Agrees on a due date, or on none.
+pub(crate) async fn due(context: &Context, arguments: &Due) -> Result<(), Failure> {
+    let question = Question::new(context, &arguments.remediation, None).await?;
+    let (id, by) = (question.id, context.by());
+    let due = times::due(&arguments.due).map_err(|wrong| Failure::new(Code::Input, wrong))?;
+    match &question.hand {
+        Hand::Server(server) => drop(Question::post(server, id, "due", json!({"due": arguments.due})).await?),
+        Hand::Here(engine) => engine.set_due(id, due, &by).await?,
+    }
+    if context.out.json {
+        return print_json(&question.load().await?);
+    }
+    match due {
+        Some(at) => context.out.note(&format!("{id} is due until {}", time(at))),
+        None => context.out.note(&format!("{id} has no due date")),
+    }
+    Ok(())
 }

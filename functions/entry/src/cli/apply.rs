@@ -34,18 +34,18 @@ pub(crate) struct Apply {
 
 /// Takes findings in and goes as far as the gates allow.
 pub(crate) async fn run(context: &Context, arguments: &Apply) -> Result<(), Failure> {
-    let (out, data) = (context.out, context.data());
-    Context::refuse_demo_data(&data)?;
+    let out = context.out;
+    context.refuse_demo_data(&context.data())?;
     let document = Document::read(&arguments.file)?;
     let mut reading = document.all_findings(arguments.source.name())?;
     for what in &reading.passed_over {
         out.note(&format!("note: passed over: {what}"));
     }
-    let store = Context::store(&data)?;
-    let engine = context.engine(arguments.rules.folder(), store.clone())?;
+    let kept = context.state().await?;
+    let engine = context.engine(arguments.rules.folder(), &kept.state)?;
     if let Some(hash) = &arguments.approve {
         let library = wiring::library(&context.settings)?;
-        reading.findings = with_plan(&engine, &*store, &library, reading.findings, hash).await?;
+        reading.findings = with_plan(&engine, kept.store(), &library, reading.findings, hash).await?;
     }
     let by = context.by();
     let mut asked = engine.ask(reading.findings, &by).await?;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use stanch_core::port::Store;
 use stanch_engine::checkpoint::{Checkpointed, checkpoint as make};
-use stanch_store::{AuditReport, Checkpoints, FileVault, Proof};
+use stanch_store::azure::CHECKPOINTS;
+use stanch_store::{AuditReport, Checkpoints, Proof, audit_records};
 
 use super::context::Context;
 use super::export::Export;
@@ -58,16 +58,17 @@ pub(crate) enum Writes {
 }
 
 /// Verifies every record.
-pub(crate) fn verify(context: &Context, arguments: &Verify) -> Result<(), Failure> {
+pub(crate) async fn verify(context: &Context, arguments: &Verify) -> Result<(), Failure> {
     let out = context.out;
     if let Some(file) = arguments.checkpoints.iter().find(|file| !file.is_file()) {
         return Err(Failure::new(Code::Input, format!("there is no checkpoint `{}`", file.display())));
     }
-    let store = context.read_store(&context.kept_data())?;
-    let report = if arguments.checkpoints.is_empty() {
-        store.verify_all()?
+    let checkpoints = if arguments.checkpoints.is_empty() { None } else { Some(Checkpoints::find(&arguments.checkpoints)?) };
+    let report = if context.settings.account().is_some() {
+        audit_records(context.kept_to_read().await?.store(), checkpoints.as_ref()).await?
     } else {
-        store.verify_against(&Checkpoints::find(&arguments.checkpoints)?)?
+        let store = context.read_store(&context.kept_data())?;
+        checkpoints.map_or_else(|| store.verify_all(), |checkpoints| store.verify_against(&checkpoints))?
     };
     if out.json {
         print_json(&as_json(&report))?;
@@ -153,9 +154,13 @@ pub(crate) fn entries(count: u64, kind: &str) -> String {
 
 /// Makes a checkpoint. It only reads the store, so an auditor's identity can make one of their own.
 pub(crate) async fn checkpoint(context: &Context) -> Result<(), Failure> {
-    let (out, data) = (context.out, context.kept_data());
-    let folder = context.settings.checkpoint_folder(&data);
-    let Checkpointed { written, changed, lost } = make(&*context.read_store(&data)?, &FileVault::new(&folder), wiring::now()).await?;
+    let out = context.out;
+    let kept = context.kept_to_read().await?;
+    let folder = match (context.settings.account(), &context.settings.checkpoints) {
+        (Some(_), None) => PathBuf::from(CHECKPOINTS),
+        _ => context.settings.checkpoint_folder(&kept.data),
+    };
+    let Checkpointed { written, changed, lost } = make(kept.store(), &*kept.state.vault, wiring::now()).await?;
     match &written {
         Some((name, header)) if out.json => print_json(&json!({"file": folder.join(name), "changed": changed, "header": header}))?,
         Some((name, header)) => {
@@ -179,11 +184,12 @@ pub(crate) async fn checkpoint(context: &Context) -> Result<(), Failure> {
 
 /// Turns the kill switch, or tells how it stands.
 pub(crate) async fn writes(context: &Context, command: Writes) -> Result<(), Failure> {
-    let (out, data) = (context.out, context.data());
-    let store = match command {
-        Writes::Status => context.kept_store(&data)?,
-        Writes::On | Writes::Off => Context::store(&data)?,
+    let out = context.out;
+    let kept = match command {
+        Writes::Status => context.kept().await?,
+        Writes::On | Writes::Off => context.state().await?,
     };
+    let store = kept.store();
     match command {
         Writes::On => store.allow_writes(true).await?,
         Writes::Off => store.allow_writes(false).await?,
@@ -194,5 +200,5 @@ pub(crate) async fn writes(context: &Context, command: Writes) -> Result<(), Fai
         return print_json(&json!({"writes": allowed}));
     }
     let what = if allowed { "on" } else { "off: stanch reads, plans and records, and changes nothing" };
-    print(&format!("data folder `{}`: writes are {what}", clean(&data.display().to_string())))
+    print(&format!("{}: writes are {what}", clean(&kept.state.place)))
 }

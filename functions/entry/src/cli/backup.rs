@@ -19,6 +19,10 @@ pub(crate) struct Backup {
 
 /// Copies the data folder. It is not opened as a store: a database of an earlier stanch is copied as it is.
 pub(crate) fn run(context: &Context, arguments: &Backup) -> Result<(), Failure> {
+    if let Some(account) = context.settings.account() {
+        let message = format!("the state is kept in storage account `{account}`; only a data folder is copied");
+        return Err(Failure::new(Code::Input, message).hint("`--data DIR` names a data folder; for the account use Azure's own backups"));
+    }
     let data = context.kept_data();
     if !data.join(DATABASE).exists() {
         let message = format!("there is nothing to back up in `{}`", data.display());

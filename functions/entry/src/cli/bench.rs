@@ -12,7 +12,7 @@ use serde_json::json;
 use stanch_core::rule::RuleSet;
 use stanch_engine::Engine;
 use stanch_library::DEFAULT_RULES;
-use stanch_store::{Floor, LocalQueue, SqliteStore};
+use stanch_store::{Floor, SqliteStore};
 use tokio::task::JoinSet;
 
 use super::context::Context;
@@ -210,9 +210,8 @@ fn engine(context: &Context, data: &Path, rules: u64) -> Result<Engine, Failure>
     );
     let rules = rules.map_err(WiringError::Rules)?;
     let (sandbox, source) = wiring::sandbox();
-    let (queue, _bell) = LocalQueue::new(Arc::new(wiring::now));
-    let store = Arc::new(SqliteStore::open(data)?);
-    Ok(wiring::engine(&context.settings, rules, Arc::new(sandbox), Arc::new(source), store, Arc::new(queue))?)
+    let state = wiring::folder_state(&context.settings, data, Arc::new(SqliteStore::open(data)?));
+    Ok(wiring::engine(&context.settings, rules, (Arc::new(sandbox), Arc::new(source)), &state)?)
 }
 
 /// A folder that goes with this value.

@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stanch_core::port::{CloudApi, Filter, FindingSource, Store};
+use stanch_core::port::{Filter, Store, StoreError};
 use stanch_core::remediation::RemediationId;
 use stanch_engine::Engine;
-use stanch_store::{LocalQueue, SqliteStore};
+use stanch_store::SqliteStore;
 
 use super::failure::{Code, Failure};
 use super::output::Output;
 use super::show_case::pick;
-use crate::local::SANDBOX_FILE;
+use crate::local::{LocalServer, SANDBOX_FILE};
 use crate::settings::Settings;
-use crate::wiring;
+use crate::wiring::{self, CloudPorts, State};
 
 /// The store's file in a data folder.
 pub(crate) const DATABASE: &str = "stanch.db";
@@ -56,18 +56,38 @@ impl Context {
         format!("cli:{}", self.settings.user.as_deref().unwrap_or("unknown"))
     }
 
-    /// Opens the store, which is created where there is none.
-    pub(crate) fn store(data: &Path) -> Result<Arc<SqliteStore>, Failure> {
-        Ok(Arc::new(SqliteStore::open(data)?))
+    /// What is kept, to add to it; it is created where there is none.
+    pub(crate) async fn state(&self) -> Result<Kept, Failure> {
+        Ok(Kept { data: self.data(), state: wiring::state(&self.settings).await? })
     }
 
-    /// Opens a store that is there; without one an empty one that is kept nowhere. A folder that is not there is an error when
-    /// it was named.
-    pub(crate) fn kept_store(&self, data: &Path) -> Result<Arc<SqliteStore>, Failure> {
-        if data.join(DATABASE).exists() { Self::store(data) } else { self.empty_store(data) }
+    /// What is kept already; without a store an empty one that is kept nowhere. A folder that is not there is an error when it
+    /// was named.
+    pub(crate) async fn kept(&self) -> Result<Kept, Failure> {
+        self.kept_by(|data| SqliteStore::open(data)).await
     }
 
     /// The same for what only reads: also a copy of the folder that takes no writes.
+    pub(crate) async fn kept_to_read(&self) -> Result<Kept, Failure> {
+        self.kept_by(|data| SqliteStore::open_read_only(data)).await
+    }
+
+    async fn kept_by(&self, open: impl FnOnce(&Path) -> Result<SqliteStore, StoreError>) -> Result<Kept, Failure> {
+        if self.settings.account().is_some() {
+            return self.state().await;
+        }
+        let data = self.kept_data();
+        let store = if data.join(DATABASE).exists() { Arc::new(open(&data)?) } else { self.empty_store(&data)? };
+        Ok(self.in_folder(data, store))
+    }
+
+    /// A data folder whose store is open.
+    pub(crate) fn in_folder(&self, data: PathBuf, store: Arc<SqliteStore>) -> Kept {
+        let state = wiring::folder_state(&self.settings, &data, store);
+        Kept { data, state }
+    }
+
+    /// The store of a data folder, for what only reads; see [`Context::kept`].
     pub(crate) fn read_store(&self, data: &Path) -> Result<Arc<SqliteStore>, Failure> {
         if data.join(DATABASE).exists() { Ok(Arc::new(SqliteStore::open_read_only(data)?)) } else { self.empty_store(data) }
     }
@@ -91,8 +111,8 @@ impl Context {
     }
 
     /// Refuses to mix real clouds with the demo's data.
-    pub(crate) fn refuse_demo_data(data: &Path) -> Result<(), Failure> {
-        if !data.join(SANDBOX_FILE).exists() {
+    pub(crate) fn refuse_demo_data(&self, data: &Path) -> Result<(), Failure> {
+        if self.settings.account().is_some() || !data.join(SANDBOX_FILE).exists() {
             return Ok(());
         }
         let message = format!("the data folder `{}` belongs to the demo, whose clouds exist only while it runs", data.display());
@@ -103,23 +123,32 @@ impl Context {
         Err(Failure::new(Code::Refused, message).hint(hint))
     }
 
+    /// The server that works on the same state, where one runs.
+    pub(crate) fn server(&self, data: &Path) -> Option<LocalServer> {
+        LocalServer::find(data, self.settings.account())
+    }
+
     /// An engine over the real clouds.
-    pub(crate) fn engine(&self, rules: Option<&Path>, store: Arc<dyn Store>) -> Result<Engine, Failure> {
-        let (clouds, sources) = wiring::real_clouds(&self.settings)?;
-        self.engine_over(rules, clouds, sources, store)
+    pub(crate) fn engine(&self, rules: Option<&Path>, state: &State) -> Result<Engine, Failure> {
+        self.engine_over(rules, wiring::real_clouds(&self.settings)?, state)
     }
 
     /// An engine over given clouds.
-    pub(crate) fn engine_over(
-        &self,
-        rules: Option<&Path>,
-        clouds: Arc<dyn CloudApi>,
-        sources: Arc<dyn FindingSource>,
-        store: Arc<dyn Store>,
-    ) -> Result<Engine, Failure> {
+    pub(crate) fn engine_over(&self, rules: Option<&Path>, clouds: CloudPorts, state: &State) -> Result<Engine, Failure> {
         let rules = wiring::rules(rules.or(self.settings.rules.as_deref()))?;
-        let (queue, _bell) = LocalQueue::new(Arc::new(wiring::now));
-        Ok(wiring::engine(&self.settings, rules, clouds, sources, store, Arc::new(queue))?)
+        Ok(wiring::engine(&self.settings, rules, clouds, state)?)
+    }
+}
+
+/// What a command works on: the state, and the folder of this machine's own files.
+pub(crate) struct Kept {
+    pub(crate) data: PathBuf,
+    pub(crate) state: State,
+}
+
+impl Kept {
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.state.store
     }
 }
 

@@ -3,7 +3,6 @@
 use clap::builder::PossibleValuesParser;
 use stanch_core::finding::Millis;
 use stanch_core::ocsf::{exported_case, exported_entry};
-use stanch_core::port::Store;
 use stanch_engine::EngineError;
 
 use super::audit::{entries as record_entries, remediations};
@@ -11,6 +10,7 @@ use super::context::Context;
 use super::failure::{Code, Failure};
 use super::output::print_json;
 use super::remediations::STATES;
+use crate::times;
 
 /// Ends of records read at once.
 const PAGE: usize = 500;
@@ -19,7 +19,7 @@ const PAGE: usize = 500;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
     /// Only remediations that changed since then, each with its whole record: `2026-01-31` (UTC) or `2026-01-31T08:00:00Z`
-    #[arg(long, value_name = "TIME", value_parser = instant)]
+    #[arg(long, value_name = "TIME", value_parser = times::instant)]
     since: Option<Millis>,
     /// Only those in this state
     #[arg(long, value_parser = PossibleValuesParser::new(STATES))]
@@ -28,7 +28,8 @@ pub(crate) struct Export {
 
 /// Writes every remediation and its record, oldest first.
 pub(crate) async fn run(context: &Context, arguments: &Export) -> Result<(), Failure> {
-    let store = context.read_store(&context.kept_data())?;
+    let kept = context.kept_to_read().await?;
+    let store = kept.store();
     let (mut cases, mut entries) = (0_u64, 0_u64);
     let mut after = None;
     loop {
@@ -51,41 +52,4 @@ pub(crate) async fn run(context: &Context, arguments: &Export) -> Result<(), Fai
     }
     context.out.note(&format!("{}, {}", remediations(cases), record_entries(entries, "record ")));
     Ok(())
-}
-
-/// Reads a date or a time with its zone.
-fn instant(text: &str) -> Result<Millis, String> {
-    // A time without a zone could be meant in any: it is not taken for its day.
-    let midnight = || {
-        Some(
-            Some(text)
-                .filter(|text| text.len() == 10)?
-                .parse::<jiff::civil::Date>()
-                .ok()?
-                .to_zoned(jiff::tz::TimeZone::UTC)
-                .ok()?
-                .timestamp(),
-        )
-    };
-    let read = text.parse::<jiff::Timestamp>().ok().or_else(midnight);
-    read.map(jiff::Timestamp::as_millisecond).ok_or_else(|| format!("`{text}` is no time; expected `2026-01-31` or `2026-01-31T08:00:00Z`"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_dates_or_instants() {
-        for (text, expected) in [
-            ("2026-01-31", Some(1_769_817_600_000)),
-            ("2026-01-31T08:00:00Z", Some(1_769_846_400_000)),
-            ("2026-01-31T08:00:00+01:00", Some(1_769_842_800_000)),
-            ("2026-01-31T08:00:00", None),
-            ("yesterday", None),
-            ("2026-02-30", None),
-        ] {
-            assert_eq!(instant(text).ok(), expected, "{text}");
-        }
-    }
 }

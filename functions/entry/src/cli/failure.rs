@@ -144,13 +144,17 @@ impl From<WiringError> for Failure {
     }
 }
 
+/// Who failed when the local server did not do what it was asked.
+pub(crate) fn local_code(error: &LocalError) -> Code {
+    match error {
+        LocalError::Unreachable { .. } | LocalError::Refused { status: 500.., .. } => Code::Outside,
+        LocalError::Refused { .. } => Code::Refused,
+    }
+}
+
 impl From<LocalError> for Failure {
     fn from(error: LocalError) -> Self {
-        let code = match &error {
-            LocalError::Unreachable { .. } | LocalError::Refused { status: 500.., .. } => Code::Outside,
-            LocalError::Refused { .. } => Code::Refused,
-        };
-        Failure::of(code, &error)
+        Failure::of(local_code(&error), &error)
     }
 }
 

@@ -33,7 +33,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{CommandFactory, Parser};
 
 use crate::settings::Settings;
-use crate::{log, recognize};
+use crate::{log, recognize, times};
 use context::{Context, quoted};
 use failure::{Code, Failure};
 use output::{Output, errors, print};
@@ -111,6 +111,9 @@ enum Command {
     /// Have a remediation that ended without a fix planned again
     #[command(after_help = "Examples:\n  stanch reopen 0198c0de-1f2a")]
     Reopen(answer::Reopen),
+    /// Agree on a due date: when it passes and the case has not ended, people are told
+    #[command(after_help = "Examples:\n  stanch due 0198c0de-1f2a 2026-01-31\n  stanch due 0198c0de-1f2a none")]
+    Due(answer::Due),
     /// List remediations, or show one
     #[command(
         subcommand,
@@ -198,7 +201,7 @@ impl RulesArg {
 #[derive(Debug, clap::Args)]
 struct WaitArg {
     /// How long to wait until it is done and proven, as `30s` or `2m`; what is not done then goes on with `stanch up` [default: 2m]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = times::duration)]
     wait: Option<Duration>,
 }
 
@@ -222,7 +225,7 @@ pub fn main() -> ExitCode {
     let out = Output::new(global.json, global.quiet);
     let mut settings = Settings::from_env();
     if let Some(data) = &global.data {
-        settings.data = Some(data.clone());
+        settings.keep_in(data.clone());
     }
     let data_again = global.data.as_ref().map_or_else(String::new, |data| format!(" --data {}", quoted(&data.display().to_string())));
     let context = Context { settings, out, data_again };
@@ -263,10 +266,11 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Reject(arguments) => answer::reject(context, &arguments).await,
         Command::Undo(arguments) => answer::undo(context, &arguments).await,
         Command::Reopen(arguments) => answer::reopen(context, &arguments).await,
+        Command::Due(arguments) => answer::due(context, &arguments).await,
         Command::Remediations(command) => remediations::run(context, &command).await,
         Command::Fixes(command) => fixes::run(context, &command),
         Command::Rules(command) => rules::run(context, &command),
-        Command::Audit(audit::Audit::Verify(arguments)) => audit::verify(context, &arguments),
+        Command::Audit(audit::Audit::Verify(arguments)) => audit::verify(context, &arguments).await,
         Command::Audit(audit::Audit::Export(arguments)) => export::run(context, &arguments).await,
         Command::Audit(audit::Audit::Checkpoint) => audit::checkpoint(context).await,
         Command::Parked(command) => parked::run(context, &command).await,
@@ -282,16 +286,6 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "stanch", &mut script);
     print(&String::from_utf8_lossy(&script))
-}
-
-/// Reads `--wait`: a time with its unit, or seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no time; expected one with its unit, as `30s` or `2m`");
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let read: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(read).map_err(|_| wrong())
 }
 
 /// Reads a plan hash or its beginning.
@@ -314,10 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_hashes_are_read_strictly() {
-        for (text, expected) in [("90", Some(90)), ("2m", Some(120)), ("1h", Some(3600)), ("-5s", None), ("soon", None), ("", None)] {
-            assert_eq!(duration(text).ok(), expected.map(Duration::from_secs), "{text}");
-        }
+    fn hashes_are_read_strictly() {
         assert_eq!(plan_hash("3F1C0A9BE27D").as_deref(), Ok("3f1c0a9be27d"));
         assert!(plan_hash("3f1c").is_err());
         assert!(plan_hash("xyz").is_err());

@@ -1,14 +1,17 @@
 //! `stanch parked`: what could not be taken in, kept until a person decides.
 
-use serde_json::{Value, json};
+use std::path::Path;
+
+use serde_json::json;
 use stanch_core::port::{Parked, ParkedKind, Store};
 
 use super::RulesArg;
-use super::context::Context;
-use super::failure::{Code, Failure, code_of};
+use super::answer::Hand;
+use super::context::{Context, Kept};
+use super::failure::{Code, Failure, code_of, local_code};
 use super::output::{print, print_json};
 use super::text::{clean, clean_lines, plural, tail, time};
-use crate::{functions, recognize};
+use crate::parked;
 
 /// Columns for why, in the list.
 const WHY: usize = 48;
@@ -38,7 +41,7 @@ pub(crate) enum ParkedCommand {
     Drop {
         /// Its id, or at least 6 of its first digits
         id: String,
-        /// Why, for the log
+        /// Why, for the record
         #[arg(long, value_name = "TEXT")]
         why: String,
     },
@@ -46,51 +49,44 @@ pub(crate) enum ParkedCommand {
 
 /// Lists, shows, tries again or drops.
 pub(crate) async fn run(context: &Context, command: &ParkedCommand) -> Result<(), Failure> {
-    let data = context.kept_data();
-    let store = context.kept_store(&data)?;
+    let kept = context.kept().await?;
     match command {
-        ParkedCommand::List { limit } => list(context, &*store, *limit).await,
-        ParkedCommand::Show { id } => show(context, &find(&*store, id).await?),
-        ParkedCommand::Drop { id, why } => {
-            let parked = find(&*store, id).await?;
-            gone(store.unpark(&parked.id).await?, &parked)?;
-            tracing::warn!(parked = %parked.id, origin = %parked.origin, by = %context.by(), %why, "parked thing dropped");
-            context.out.note(&format!("{} dropped", short(&parked)));
-            if context.out.json { print_json(&json!({"dropped": parked.id, "by": context.by(), "why": why})) } else { Ok(()) }
-        }
-        ParkedCommand::Retry { id, rules } => {
-            let parked = find(&*store, id).await?;
-            Context::refuse_demo_data(&data)?;
-            let engine = context.engine(rules.folder(), store.clone())?;
-            if parked.kind == ParkedKind::Message {
-                // No reader of events is needed for it.
-                let receipt = engine.retry_parked(&parked.id, recognize::recognize).await;
-                let receipt = receipt.map_err(|e| Failure::new(code_of(&e), format!("{} stays parked: {e}", short(&parked))))?;
-                if context.out.json {
-                    print_json(&receipt)?;
-                }
-                context.out.note(&format!("{} taken in", short(&parked)));
-                return Ok(());
-            }
-            let function = functions::find(&parked.origin).ok_or_else(|| {
-                let message = format!("{} came to `{}`, which is no function of this stanch", short(&parked), parked.origin);
-                Failure::new(Code::Refused, message).hint(format!("the functions are {}", functions::names()))
-            })?;
-            let answer = function.run_raw(&engine, parked.body.clone()).await?;
-            if context.out.json {
-                print_json(&answer.body)?;
-            }
-            if answer.refused {
-                let why =
-                    answer.body.get("refused").and_then(Value::as_array).and_then(|all| all.first()?.as_str()).unwrap_or("it was refused");
-                return Err(Failure::new(Code::Refused, format!("{} stays parked: {why}", short(&parked))));
-            }
-            // Somebody who was quicker took in the same thing, which is as good.
-            store.unpark(&parked.id).await?;
-            context.out.note(&format!("{} taken in", short(&parked)));
-            Ok(())
-        }
+        ParkedCommand::List { limit } => list(context, kept.store(), *limit).await,
+        ParkedCommand::Show { id } => show(context, &find(kept.store(), id).await?),
+        ParkedCommand::Drop { id, why } => drop_it(context, &kept, &find(kept.store(), id).await?, why).await,
+        ParkedCommand::Retry { id, rules } => retry(context, &kept, &find(kept.store(), id).await?, rules.folder()).await,
     }
+}
+
+async fn retry(context: &Context, kept: &Kept, parked: &Parked, rules: Option<&Path>) -> Result<(), Failure> {
+    let stays = |code, why: &dyn std::fmt::Display| Failure::new(code, format!("{} stays parked: {why}", short(parked)));
+    let receipt = match Hand::new(context, kept, rules)? {
+        Hand::Server(server) => {
+            let path = format!("/api/parked/{}/retry", parked.id);
+            server.post(&path, json!({})).await.map_err(|e| stays(local_code(&e), &e))?
+        }
+        Hand::Here(engine) => {
+            let receipt = parked::retry(&engine, kept.store(), &parked.id).await.map_err(|e| stays(code_of(&e), &e))?;
+            serde_json::to_value(receipt).unwrap_or_default()
+        }
+    };
+    if context.out.json {
+        print_json(&receipt)?;
+    }
+    context.out.note(&format!("{} taken in", short(parked)));
+    Ok(())
+}
+
+async fn drop_it(context: &Context, kept: &Kept, parked: &Parked, why: &str) -> Result<(), Failure> {
+    if why.trim().is_empty() {
+        return Err(Failure::new(Code::Input, "`--why` is empty; it says why, for the record"));
+    }
+    match Hand::new(context, kept, None)? {
+        Hand::Server(server) => drop(server.post(&format!("/api/parked/{}/drop", parked.id), json!({"why": why})).await?),
+        Hand::Here(engine) => engine.drop_parked(&parked.id, &context.by(), why).await?,
+    }
+    context.out.note(&format!("{} dropped", short(parked)));
+    if context.out.json { print_json(&json!({"dropped": parked.id, "why": why})) } else { Ok(()) }
 }
 
 async fn list(context: &Context, store: &dyn Store, limit: usize) -> Result<(), Failure> {
@@ -99,10 +95,7 @@ async fn list(context: &Context, store: &dyn Store, limit: usize) -> Result<(), 
     all.truncate(limit);
     for parked in &all {
         if context.out.json {
-            print_json(&json!({
-                "id": parked.id, "kind": parked.kind, "origin": parked.origin, "why": parked.why, "at": parked.at, "times": parked.times,
-                "bytes": parked.body.len(),
-            }))?;
+            print_json(&parked::summary(parked))?;
         } else {
             let (id, why) = (parked.id.get(..12).unwrap_or(&parked.id), clean(&parked.why));
             let why: String = if why.chars().count() > WHY { why.chars().take(WHY - 1).chain(['…']).collect() } else { why };
@@ -142,10 +135,6 @@ async fn find(store: &dyn Store, text: &str) -> Result<Parked, Failure> {
         (None, _) => Err(wrong(format!("nothing is parked under `{text}`"))),
         (Some(_), Some(_)) => Err(wrong(format!("`{text}` is the beginning of more than one id"))),
     }
-}
-
-fn gone(taken: bool, parked: &Parked) -> Result<(), Failure> {
-    if taken { Ok(()) } else { Err(Failure::new(Code::Refused, format!("{} was taken out by somebody else meanwhile", short(parked)))) }
 }
 
 fn short(parked: &Parked) -> String {

@@ -32,7 +32,8 @@ pub(crate) struct Plan {
 pub(crate) async fn run(context: &Context, arguments: &Plan) -> Result<(), Failure> {
     let out = context.out;
     if !arguments.sandbox {
-        Context::refuse_demo_data(&context.data())
+        context
+            .refuse_demo_data(&context.data())
             .map_err(|failure| failure.hint("`--sandbox` plans against the simulated clouds; `--data DIR` names another folder"))?;
     }
     let document = Document::read(&arguments.file)?;
@@ -43,7 +44,7 @@ pub(crate) async fn run(context: &Context, arguments: &Plan) -> Result<(), Failu
     for finding in reading.findings.iter().filter(|f| f.resources.is_empty()) {
         out.note(&format!("note: `{}` names no resource: there is nothing to plan on", finding.title));
     }
-    let engine = engine(context, arguments)?;
+    let engine = engine(context, arguments).await?;
     let previews = engine.preview(reading.findings).await;
     if previews.is_empty() {
         out.note("nothing to plan");
@@ -68,16 +69,20 @@ pub(crate) async fn run(context: &Context, arguments: &Plan) -> Result<(), Failu
     if failed.is_empty() { Ok(()) } else { Err(Failure::Said(worst, failed)) }
 }
 
-fn engine(context: &Context, arguments: &Plan) -> Result<Engine, Failure> {
+async fn engine(context: &Context, arguments: &Plan) -> Result<Engine, Failure> {
+    let rules = arguments.rules.folder();
     if arguments.sandbox {
         let (sandbox, sources) = wiring::sandbox();
-        let store = Arc::new(SqliteStore::in_memory()?);
-        return context.engine_over(arguments.rules.folder(), Arc::new(sandbox), Arc::new(sources), store);
+        let kept = context.in_folder(context.data(), Arc::new(SqliteStore::in_memory()?));
+        return context.engine_over(rules, (Arc::new(sandbox), Arc::new(sources)), &kept.state);
     }
     // Holds, caps and the kill switch count where there are any; a folder is not made just to look.
+    if context.settings.account().is_some() {
+        return context.engine(rules, &context.state().await?.state);
+    }
     let data = context.data();
     let store = if data.join("stanch.db").exists() { SqliteStore::open(&data)? } else { SqliteStore::in_memory()? };
-    context.engine(arguments.rules.folder(), Arc::new(store))
+    context.engine(rules, &context.in_folder(data, Arc::new(store)).state)
 }
 
 fn shown(previews: &[Preview], colour: bool) -> String {

@@ -63,10 +63,10 @@ pub(crate) struct Show {
 
 /// Lists or shows.
 pub(crate) async fn run(context: &Context, command: &Remediations) -> Result<(), Failure> {
-    let store = context.kept_store(&context.kept_data())?;
+    let kept = context.kept().await?;
     match command {
-        Remediations::List(arguments) => list(context, &*store, arguments).await,
-        Remediations::Show(arguments) => show(context, &*store, &arguments.remediation).await,
+        Remediations::List(arguments) => list(context, kept.store(), arguments).await,
+        Remediations::Show(arguments) => show(context, kept.store(), &arguments.remediation).await,
     }
 }
 

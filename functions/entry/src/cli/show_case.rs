@@ -2,11 +2,14 @@
 
 use serde_json::Value;
 use stanch_core::chain::ChainEntry;
+use stanch_core::finding::Millis;
 use stanch_core::port::Summary;
 use stanch_core::remediation::{ApprovalKind, Attempt, Outcome, Remediation, RemediationId, Reporter, Run};
+use stanch_core::state::State;
 
 use super::show::Page;
 use super::text::{WIDTH, clean, plural, tail, time};
+use crate::wiring;
 
 /// The characters of an id that hold its milliseconds and a first part of chance.
 const SHORT_ID: usize = 18;
@@ -66,6 +69,12 @@ pub(crate) fn pick(ids: &[RemediationId], text: &str) -> Result<RemediationId, S
     }
 }
 
+/// Whether a due date has passed and the case has not ended.
+fn is_overdue(case: &Remediation, due: Millis) -> bool {
+    let over = matches!(case.state, State::Resolved { .. } | State::RolledBack | State::Exempt | State::Rejected);
+    !over && due <= wiring::now()
+}
+
 impl Page {
     /// One remediation in a few lines: what it is about and where it stands.
     pub(crate) fn case_head(&mut self, case: &Remediation) {
@@ -122,7 +131,8 @@ impl Page {
             self.field(1, "owner", owner);
         }
         if let Some(due) = case.request.due {
-            self.field(1, "due", &time(due));
+            let late = if is_overdue(case, due) { ", overdue" } else { "" };
+            self.field(1, "due", &format!("{}{late}", time(due)));
         }
         for note in &case.request.notes {
             self.field(1, "note", note);

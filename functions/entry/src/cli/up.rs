@@ -33,7 +33,7 @@ pub(crate) async fn run(context: &Context, arguments: Up) -> Result<(), Failure>
     if arguments.demo {
         Context::refuse_real_data(&data)?;
     } else {
-        Context::refuse_demo_data(&data)?;
+        context.refuse_demo_data(&data)?;
     }
     // The demo has rules of its own; only ones named for it replace them.
     let kept = context.settings.rules.clone().filter(|_| !arguments.demo);

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use stanch_core::port::{Filter, Kind, Store};
 use stanch_core::remediation::RemediationId;
@@ -17,7 +18,7 @@ use stanch_engine::{Engine, EngineError, Health};
 use tracing::Instrument;
 
 use super::auth;
-use crate::{functions, local, telemetry};
+use crate::{functions, local, parked, telemetry, times};
 
 /// The largest event.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -40,6 +41,16 @@ struct Said {
     why: Option<String>,
     /// undo: only show the plan.
     plan: bool,
+    /// due: a date, a time with its zone, or `none`.
+    due: Option<String>,
+}
+
+/// What a person says about something parked.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SaidOfParked {
+    /// drop: why.
+    why: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +70,8 @@ pub(super) fn router(engine: Engine, store: Arc<dyn Store>, token: String, user:
         .route("/api/remediations", get(list))
         .route("/api/remediations/{id}", get(show))
         .route("/api/remediations/{id}/{verb}", post(answer))
+        .route("/api/parked", get(parked))
+        .route("/api/parked/{id}/{verb}", post(answer_parked))
         .route("/{function}", post(event))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(token, auth::guard))
@@ -114,16 +127,23 @@ async fn show(State(shared): State<Shared>, Path(id): Path<String>) -> Response 
 
 async fn answer(State(shared): State<Shared>, Path((id, verb)): Path<(String, String)>, body: Bytes) -> Response {
     let Some(id) = RemediationId::parse(&id) else { return no_id(&id) };
-    let text = if body.is_empty() { b"{}".as_slice() } else { &body };
-    let said: Said = match serde_json::from_slice(text) {
+    let said: Said = match said(&body) {
         Ok(said) => said,
-        Err(error) => return auth::refused(StatusCode::BAD_REQUEST, &format!("the body is not readable: {error}")),
+        Err(error) => return failed(&error),
     };
     let span = tracing::error_span!("command", remediation = %id, verb);
     match act(&shared, id, &verb, said).instrument(span).await {
         Ok(value) => Json(value).into_response(),
         Err(error) => failed(&error),
     }
+}
+
+/// Reads what a person says; nothing is an empty object.
+fn said<T: Default + DeserializeOwned>(body: &[u8]) -> Result<T, EngineError> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|e| EngineError::Invocation(format!("the body is not readable: {e}")))
 }
 
 async fn act(shared: &Shared, id: RemediationId, verb: &str, said: Said) -> Result<Value, EngineError> {
@@ -140,10 +160,49 @@ async fn act(shared: &Shared, id: RemediationId, verb: &str, said: Said) -> Resu
             return Ok(json!({"hash": plan.hash(), "plan": plan, "guard": guard}));
         }
         "undo" => drop(engine.undo(id, by).await?),
-        other => return Err(EngineError::Invocation(format!("`{other}` is none of approve, reject, undo, reopen"))),
+        "due" => {
+            let wanted = said.due.as_deref().ok_or_else(|| "`due` is missing; expected a date or `none`".to_owned());
+            let due = wanted.and_then(times::due).map_err(EngineError::Invocation)?;
+            engine.set_due(id, due, by).await?;
+        }
+        other => return Err(EngineError::Invocation(format!("`{other}` is none of approve, reject, undo, reopen, due"))),
     }
     let remediation = engine.load(id).await?;
     Ok(json!({"remediation": id, "state": remediation.state, "note": remediation.note}))
+}
+
+/// What is parked, oldest first, without what came.
+async fn parked(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Response {
+    match shared.store.parked(wanted.limit.unwrap_or(100)).await {
+        Ok(all) => Json(all.iter().map(parked::summary).collect::<Vec<_>>()).into_response(),
+        Err(error) => failed(&error.into()),
+    }
+}
+
+async fn answer_parked(State(shared): State<Shared>, Path((id, verb)): Path<(String, String)>, body: Bytes) -> Response {
+    let span = tracing::error_span!("command", parked = id, verb);
+    match act_on_parked(&shared, &id, &verb, &body).instrument(span).await {
+        Ok(value) => Json(value).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn act_on_parked(shared: &Shared, id: &str, verb: &str, body: &[u8]) -> Result<Value, EngineError> {
+    let said: SaidOfParked = said(body)?;
+    match verb {
+        "retry" => {
+            let receipt = parked::retry(&shared.engine, &*shared.store, id).await?;
+            Ok(serde_json::to_value(receipt).unwrap_or_default())
+        }
+        "drop" => match said.why.as_deref().filter(|w| !w.trim().is_empty()) {
+            Some(why) => {
+                shared.engine.drop_parked(id, &shared.by, why).await?;
+                Ok(json!({"dropped": id, "by": shared.by, "why": why}))
+            }
+            None => Err(EngineError::Invocation("dropping says `why`, for the record".into())),
+        },
+        other => Err(EngineError::Invocation(format!("`{other}` is none of retry, drop"))),
+    }
 }
 
 async fn event(State(shared): State<Shared>, Path(name): Path<String>, body: Bytes) -> Response {
