@@ -156,8 +156,12 @@ pub async fn audit_records(store: &dyn Store, checkpoints: Option<&Checkpoints>)
             let (row, record) = read(store, id).await?;
             report.remediations += u64::from(row.is_some());
             report.entries += record.len() as u64;
-            row.into_iter().for_each(|row| subject.row(row, &mut report));
-            record.iter().for_each(|entry| subject.entry(entry, &mut report));
+            if let Some(row) = row {
+                subject.row(row, &mut report);
+            }
+            for entry in &record {
+                subject.entry(entry, &mut report);
+            }
             later += subject.end(&mut report);
         }
         if last.is_none() {

@@ -64,12 +64,12 @@ impl Context {
     /// What is kept already; without a store an empty one that is kept nowhere. A folder that is not there is an error when it
     /// was named.
     pub(crate) async fn kept(&self) -> Result<Kept, Failure> {
-        self.kept_by(|data| SqliteStore::open(data)).await
+        self.kept_by(SqliteStore::open).await
     }
 
     /// The same for what only reads: also a copy of the folder that takes no writes.
     pub(crate) async fn kept_to_read(&self) -> Result<Kept, Failure> {
-        self.kept_by(|data| SqliteStore::open_read_only(data)).await
+        self.kept_by(SqliteStore::open_read_only).await
     }
 
     async fn kept_by(&self, open: impl FnOnce(&Path) -> Result<SqliteStore, StoreError>) -> Result<Kept, Failure> {
