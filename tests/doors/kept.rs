@@ -58,7 +58,8 @@ async fn what_is_parked_is_answered_through_the_running_server() {
     assert!(code == 1 && err.contains("stays parked: it still cannot be taken"), "{code} {err}");
     let (code, _, err) = cli(&program, &["parked", "drop", ids[0], "--why", "a test"]);
     assert_eq!(code, 0, "{err}");
-    let (status, said) = post(&program, &format!("/api/parked/{}/drop", ids[1].get(..6).unwrap()), json!({"why": "a test"}).to_string()).await;
+    let (status, said) =
+        post(&program, &format!("/api/parked/{}/drop", ids[1].get(..6).unwrap()), json!({"why": "a test"}).to_string()).await;
     assert_eq!(status, 200, "{said}");
     assert_eq!(parked(&program).await, Vec::<Value>::new());
     // Who dropped it is the server's own user, by the server's word.
