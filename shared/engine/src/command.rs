@@ -6,7 +6,6 @@ use stanch_core::finding::Finding;
 use stanch_core::guard::{GuardReport, Verdict};
 use stanch_core::ocsf::ActivityStatus;
 use stanch_core::plan::{Plan, undo};
-use stanch_core::port::StoreError;
 use stanch_core::remediation::{Approval, ApprovalKind, Remediation, RemediationId, RemediationKey};
 use stanch_core::state::{Event, State};
 
@@ -55,19 +54,20 @@ pub enum PreviewOutcome {
 }
 
 /// How often a person's answer is tried again when a worker committed in between: each time it is judged afresh.
-const ANSWER_TRIES: usize = 5;
+pub(crate) const ANSWER_TRIES: usize = 5;
 
 macro_rules! answered {
     ($engine:ident.$answer:ident($($argument:expr),*)) => {{
-        for _ in 1..ANSWER_TRIES {
+        for _ in 1..$crate::command::ANSWER_TRIES {
             match $engine.$answer($($argument),*).await {
-                Err(EngineError::Store(StoreError::Conflict { .. })) => {}
+                Err($crate::EngineError::Store(stanch_core::port::StoreError::Conflict { .. })) => {}
                 other => return other,
             }
         }
         $engine.$answer($($argument),*).await
     }};
 }
+pub(crate) use answered;
 
 /// The person behind a door: `alice` of `cli:alice` and of `local:alice`.
 fn person(by: &str) -> &str {

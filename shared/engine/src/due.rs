@@ -7,6 +7,7 @@ use stanch_core::rule::Mode;
 use stanch_core::state::State;
 
 use crate::case::{Case, Entry};
+use crate::command::answered;
 use crate::second::second_look;
 use crate::{Engine, EngineError, Next};
 
@@ -53,6 +54,10 @@ impl Engine {
     /// Agrees on a due date (milliseconds since the epoch), or on none. When it passes and the case has not ended, people are
     /// told once; another date is another promise.
     pub async fn set_due(&self, id: RemediationId, due: Option<Millis>, by: &str) -> Result<(), EngineError> {
+        answered!(self.set_due_once(id, due, by))
+    }
+
+    async fn set_due_once(&self, id: RemediationId, due: Option<Millis>, by: &str) -> Result<(), EngineError> {
         let mut case = Case::load(self, id).await?;
         case.correlate(self);
         case.remediation.request.due = due;
