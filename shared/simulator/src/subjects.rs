@@ -70,6 +70,7 @@ pub(crate) const SUBJECTS: &[Subject] = subjects! {
     Aws, FUNCTION, "AwsLambdaFunction", SecurityHub, Compliance, "Lambda.1", &[(FUNCTION, "/Statements", "[]")];
     Aws, TRAIL, "AwsCloudTrailTrail", SecurityHub, Compliance, "CloudTrail.4", &[(TRAIL, "/LogFileValidationEnabled", "true"), (TRAIL, "/LogFileValidationEnabled", "false")];
     Aws, INSTANCE, "AwsEc2Instance", SecurityHub, Detection, "UnauthorizedAccess:EC2/SSHBruteForce", &[(INSTANCE, "/SecurityGroups/0/GroupName", "\"shop-web\"")];
+    Aws, INSTANCE, "AwsEc2Instance", SecurityHub, Detection, "Execution:EC2/MaliciousFile", &[];
     Aws, INSTANCE, "AwsEc2Instance", SecurityHub, Detection, "UnauthorizedAccess:EC2/SSHBruteForce", &[];
     Azure, STORAGE, "Microsoft.Storage/storageAccounts", DefenderAssessment, Compliance, "51fd8bb1-0db4-bbf1-7e2b-cfcba7eb66a6", &[(STORAGE, "/properties/allowBlobPublicAccess", "false"), (STORAGE, "/properties/minimumTlsVersion", "\"TLS1_2\"")];
     Azure, STORAGE, "Microsoft.Storage/storageAccounts", DefenderAssessment, Compliance, "1c5de8e1-f68d-6a17-e0d2-ec259c42768c", &[(STORAGE, "/properties/supportsHttpsTrafficOnly", "true"), (STORAGE, "/properties/supportsHttpsTrafficOnly", "false")];

@@ -68,7 +68,9 @@ pub(crate) fn people_know(world: &World, cases: &Cases) {
         if r.state == State::Stuck && !of().any(|m| matches!(m, OutboxMessage::Notice { notice, .. } if notice.state == "stuck")) {
             world.broken("stuck-is-told", format!("{label} is stuck ({}) and nobody was told", r.note));
         }
-        if r.state == (State::Resolved { how: Resolution::Fixed }) {
+        // Where only evidence was kept, the alert stands.
+        let closes = r.fix.as_ref().is_none_or(|run| run.plan.activity.closes_finding());
+        if closes && r.state == (State::Resolved { how: Resolution::Fixed }) {
             let told = |id: &str| {
                 of().any(|m| matches!(m, OutboxMessage::WriteBack { source_ref, status: WriteBack::Fixed, .. } if source_ref.id == id))
             };
