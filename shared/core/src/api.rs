@@ -218,10 +218,10 @@ impl ApiResponse {
     /// Milliseconds from `now` that the provider asks us to wait, from a `Retry-After` in either of its forms: seconds, or an HTTP
     /// date (RFC 9110, 10.2.3). A date that has passed is 0.
     pub fn retry_after_ms(&self, now: Millis) -> Option<Millis> {
-        let said = self.headers.get("retry-after")?.trim();
-        if let Ok(seconds) = said.parse::<Millis>() {
-            return Some(seconds.saturating_mul(1000).max(0));
+        if let Some(seconds) = self.retry_after() {
+            return Some(Millis::try_from(seconds).unwrap_or(Millis::MAX).saturating_mul(1000));
         }
+        let said = self.headers.get("retry-after")?.trim();
         let date = jiff::fmt::rfc2822::parse(said).ok()?;
         Some(date.timestamp().as_millisecond().saturating_sub(now).max(0))
     }

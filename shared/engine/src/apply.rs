@@ -18,7 +18,9 @@ use crate::{CALL_TIMEOUT_MS, Engine, EngineError, LEASE_MARGIN_MS, Next, telemet
 /// A call that has less time than this before its lease ends is not sent, milliseconds.
 const SHORTEST_CALL_MS: i64 = 2_000;
 /// The longest a provider's reads are taken to lag behind a write it has answered, milliseconds.
-const MOST_LAG_MS: i64 = 120_000;
+const MOST_LAG_MS: i64 = 30_000;
+/// How long a read that does not show a write is put down to that lag before a person is called, milliseconds.
+const PATIENCE_MS: i64 = 120_000;
 
 impl Engine {
     /// The step of a remediation whose changes (or whose undo's changes) are being written.
@@ -137,7 +139,7 @@ impl Engine {
 
     /// When the latest change of a run took effect, while that may still not show everywhere.
     pub(crate) fn unsettled(&self, run: &Run) -> Option<i64> {
-        latest_effect(run).filter(|at| self.now() < at + self.lag(&run.plan.fix))
+        latest_effect(run).filter(|at| self.now() < at + self.settle(&run.plan).min(PATIENCE_MS))
     }
 
     /// Until when a read may still show how the resource was before another run of the same case: an undo right after its fix

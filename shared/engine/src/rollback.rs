@@ -6,7 +6,7 @@ use stanch_core::port::Kind;
 use stanch_core::remediation::{Approval, ApprovalKind, AttemptResult};
 use stanch_core::state::{Event, State};
 
-use crate::apply::{current, new_run};
+use crate::apply::{current, latest_effect, new_run};
 use crate::case::{Case, Entry, describe};
 use crate::observe::Live;
 use crate::outcome::{push_result, set_result};
@@ -54,8 +54,9 @@ impl Engine {
     pub(crate) async fn plan_rollback(&self, case: &mut Case) -> Result<Next, EngineError> {
         let Some(run) = case.remediation.fix.clone() else { return case.stuck(self, "there is nothing to put back".into()).await };
         // The way back is planned on what a read shows: it must show what was written.
-        if let Some(at) = self.unsettled(&run) {
-            return case.keep_until(self, at + self.lag(&run.plan.fix)).await;
+        let shows = latest_effect(&run).map(|at| at + self.lag(&run.plan.fix));
+        if let Some(until) = shows.filter(|until| self.now() < *until) {
+            return case.keep_until(self, until).await;
         }
         let live = match self.read_for(&case.remediation, &run).await {
             Ok(Live::State(snapshot)) => snapshot,
