@@ -415,6 +415,33 @@ mod tests {
     }
 
     #[test]
+    fn every_state_is_named_and_moves_rests_or_waits_for_a_person() {
+        let resolved = |how| State::Resolved { how };
+        for (state, name, shown, moves, rests) in [
+            (State::Open, "open", "open", false, false),
+            (State::Planned, "planned", "planned", false, false),
+            (State::AwaitingApproval, "awaiting-approval", "awaiting-approval", false, false),
+            (State::Deferred { until: 1 }, "deferred", "deferred", true, false),
+            (State::Applying, "applying", "applying", true, false),
+            (State::Verifying, "verifying", "verifying", true, false),
+            (State::Contained { until: 1 }, "contained", "contained", true, false),
+            (State::StillReported, "still-reported", "still-reported", false, false),
+            (State::Undoing, "undoing", "undoing", true, false),
+            (State::RolledBack, "rolled-back", "rolled-back", false, true),
+            (resolved(Resolution::Fixed), "resolved", "resolved (fixed)", false, true),
+            (resolved(Resolution::ByOthers), "resolved", "resolved (by others)", false, true),
+            (State::Exempt, "exempt", "exempt", false, true),
+            (State::Rejected, "rejected", "rejected", false, true),
+            (State::Refused, "refused", "refused", false, true),
+            (State::Failed, "failed", "failed", false, true),
+            (State::Stuck, "stuck", "stuck", false, false),
+        ] {
+            let seen = (state.name(), state.to_string(), state.is_moving(), state.is_at_rest());
+            assert_eq!(seen, (name, shown.to_owned(), moves, rests));
+        }
+    }
+
+    #[test]
     fn a_resolved_case_says_how() {
         assert_eq!(advance(State::Open, Event::FoundGone), Ok(State::Resolved { how: Resolution::Gone }));
         assert_eq!(advance(State::Verifying, Event::Proved), Ok(State::Resolved { how: Resolution::Fixed }));
