@@ -8,13 +8,14 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 use serde_json::Value;
 use stanch_core::api::{ApiCall, ApiFault, ApiRequest, ApiResponse, HttpCall, Method};
+use stanch_core::diagnostic::chain;
 use stanch_core::operation::{ARM_HOSTS, arm_host};
 use stanch_core::port::{ApiError, BoxFuture, CloudApi};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
-use crate::token::{Credentials, Tokens, chain};
+use crate::token::{Credentials, Tokens};
 
 /// The only hosts a call may go to, with the regional hosts below them: long-running operations are followed there.
 pub const HOSTS: &[&str] = ARM_HOSTS;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use azure_core::credentials::TokenCredential;
 use azure_identity::{DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId};
+use stanch_core::diagnostic::chain;
 use tokio::sync::OnceCell;
 
 /// Where bearer tokens come from.
@@ -100,16 +101,4 @@ fn identity(credentials: &Credentials) -> Result<Arc<dyn TokenCredential>, NoTok
         Credentials::DeveloperTools => Ok(DeveloperToolsCredential::new(None).map_err(failed)?),
         Credentials::Fixed(_) => Err(NoToken { reason: "a fixed token needs no identity".to_owned(), retry: false }),
     }
-}
-
-/// An error with its causes, joined by `: `.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -1,5 +1,6 @@
 //! What can go wrong while a remediation moves, and what to do about it.
 
+use stanch_core::diagnostic::chain;
 use stanch_core::normalize::NormalizeError;
 use stanch_core::plan::PlanError;
 use stanch_core::port::{ApiError, FixesError, Kind, SourceError, StoreError};
@@ -92,16 +93,4 @@ impl From<PlanError> for EngineError {
     fn from(error: PlanError) -> Self {
         EngineError::Plan { error }
     }
-}
-
-/// An error and its causes, joined by `: `.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

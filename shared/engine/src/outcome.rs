@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use stanch_core::api::{ApiFault, ApiRequest, ApiResponse};
-use stanch_core::fix::Repeat;
+use stanch_core::fix::{Repeat, is_listed};
 use stanch_core::ocsf::{ActivityCall, ActivityStatus};
 use stanch_core::operation::{self, Pending, Progress};
 use stanch_core::plan::{self, Bindings, Change, FindCall, Snapshot, bind, found};
@@ -312,7 +312,7 @@ fn set_operation(remediation: &mut Remediation, index: usize, pending: Option<Pe
 
 /// Whether a fault is one of those that mean it is already so: a code, or a status written as a number.
 fn is_already_so(change: &Change, response: &ApiResponse) -> bool {
-    change.ok.iter().any(|ok| response.code() == Some(ok.as_str()) || ok.parse() == Ok(response.status))
+    response.fault.as_ref().is_some_and(|fault| is_listed(&change.ok, fault, response.status))
 }
 
 /// A result without a send: number 0 says so.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::{Client, StatusCode, redirect};
 use serde::Serialize;
+use stanch_core::diagnostic::chain;
 use stanch_core::finding::Millis;
 use stanch_core::port::{BoxFuture, Notice, Notifier, NotifyError};
 use stanch_core::remediation::RemediationId;
@@ -135,10 +136,4 @@ impl Refusal {
         let why = if late { format!("no answer within {} s", TIMEOUT.as_secs()) } else { chain(&error.without_url()) };
         Refusal { reason: format!("`{}`: {why}", channel.host()), retry }
     }
-}
-
-/// An error with its causes, joined by colons.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |e| e.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

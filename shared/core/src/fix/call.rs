@@ -102,7 +102,7 @@ pub(crate) fn more_pages(body: &Value) -> Option<&'static str> {
 }
 
 /// Whether a fault is one of these codes, or has one of these statuses.
-pub(crate) fn is_listed(codes: &[String], fault: &ApiFault, status: u16) -> bool {
+pub fn is_listed(codes: &[String], fault: &ApiFault, status: u16) -> bool {
     codes.iter().any(|code| *code == fault.code || code.parse() == Ok(status))
 }
 

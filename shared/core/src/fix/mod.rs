@@ -16,7 +16,8 @@ use serde_json::{Map, Value};
 
 pub use audit::{HttpUse, OperationUse};
 pub use call::Observed;
-pub(crate) use call::{CallSpec, is_listed, more_pages};
+pub use call::is_listed;
+pub(crate) use call::{CallSpec, more_pages};
 pub(crate) use template::{Template, present};
 
 use crate::cloud::Cloud;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode, Url};
+use stanch_core::diagnostic::chain;
 use stanch_core::finding::Millis;
 use stanch_core::port::{BoxFuture, StoreError};
 
@@ -302,16 +303,4 @@ fn date(now: Millis) -> Result<String, StoreError> {
 /// The store cannot be used now.
 pub(crate) fn unavailable(reason: impl Into<String>) -> StoreError {
     StoreError::Unavailable { reason: reason.into() }
-}
-
-/// An error with its causes, joined by `: `.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
