@@ -27,10 +27,17 @@ impl Engine {
         self
     }
 
-    /// Puts an event aside, because of `error`. Gives that error back where there is nowhere to put it.
+    /// Puts an event aside, because of `error`. Gives that error back where there is nowhere to put it, and with the reason why
+    /// where that fails too.
     pub(crate) fn put_aside(&self, origin: &str, event: &str, error: EngineError) -> Result<(), EngineError> {
         let Some(spilling) = &self.spilling else { return Err(error) };
-        spilling.spill.keep(origin, event)?;
+        match (spilling.spill.keep(origin, event), &error) {
+            (Ok(()), _) => {}
+            (Err(StoreError::Unavailable { reason: spill }), EngineError::Store(StoreError::Unavailable { reason: store })) => {
+                return Err(StoreError::Unavailable { reason: format!("{store}; nor can the event be kept beside it: {spill}") }.into());
+            }
+            (Err(other), _) => return Err(other.into()),
+        }
         telemetry::spilled(self.meter(), 1, &error.to_string());
         Ok(())
     }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use stanch_core::port::{Kind, NUDGE_FORMAT, Nudge, Parked, ParkedKind, StoreError};
 
 use crate::panic::caught;
+use crate::spill::is_unavailable;
 use crate::{Engine, EngineError, telemetry};
 
 /// A message that failed so often is parked. The Functions host would move it away after as many (`maxDequeueCount`).
@@ -41,12 +42,14 @@ pub struct Worked {
     pub parked: usize,
     /// Left in the queue, to be delivered again.
     pub left: usize,
+    /// Dropped because the store could not be used however often they came; what is due is found by its time.
+    pub dropped: usize,
 }
 
 impl Worked {
     /// How many messages there were.
     pub fn taken(&self) -> usize {
-        self.ran + self.stale + self.put_off + self.parked + self.left
+        self.ran + self.stale + self.put_off + self.parked + self.left + self.dropped
     }
 
     fn count(&mut self, handled: Handled) {
@@ -70,16 +73,20 @@ impl Engine {
             }
             for message in messages {
                 match self.message(&message.body, message.deliveries).await {
-                    Ok(handled) => {
-                        worked.count(handled);
-                        if let Err(error) = self.ports.queue.complete(&message.receipt).await {
-                            tracing::warn!(%error, "message not completed; it comes again and will be stale");
-                        }
+                    Ok(handled) => worked.count(handled),
+                    // Delivered once more it would be taken for one that ends its workers, and a person be asked about it.
+                    Err(error) if is_unavailable(&error) && message.deliveries >= MAX_DELIVERIES && read(&message.body).is_ok() => {
+                        worked.dropped += 1;
+                        tracing::warn!(%error, deliveries = message.deliveries, "message dropped; what is due is found without it");
                     }
                     Err(error) => {
                         worked.left += 1;
                         tracing::warn!(%error, deliveries = message.deliveries, "message left to be delivered again");
+                        continue;
                     }
+                }
+                if let Err(error) = self.ports.queue.complete(&message.receipt).await {
+                    tracing::warn!(%error, "message not completed; it comes again and will be stale");
                 }
             }
         }

@@ -12,6 +12,7 @@ mod faulty;
 mod gates;
 mod intake;
 mod operations;
+mod outage;
 mod outbox;
 mod parked;
 mod reconcile;

@@ -110,6 +110,22 @@ fn a_message_is_delivered_again_until_the_store_is_back() {
 }
 
 #[test]
+fn a_store_that_is_away_longer_than_all_deliveries_asks_nobody_about_a_message() {
+    let (world, store) = World::new().with_faults(&auto_rules());
+    let id = arrive(&world, &bucket());
+    store.set_down(true);
+    for delivery in 1..=MAX_DELIVERIES {
+        let worked = work(&world);
+        assert_eq!((worked.left, worked.dropped), if delivery < MAX_DELIVERIES { (1, 0) } else { (0, 1) });
+        turn_to(now() + HIDDEN_MS);
+    }
+    store.set_down(false);
+    assert_eq!(work(&world).taken(), 0);
+    assert_eq!(wait(world.engine.reconcile(10)).parked, 0);
+    assert!(world.load(id).version > 1, "its due time brings it on");
+}
+
+#[test]
 fn at_the_last_delivery_a_message_that_fails_is_parked_with_the_last_error() {
     let (world, store) = World::new().with_faults(&auto_rules());
     let id = arrive(&world, &bucket());
