@@ -15,6 +15,9 @@ use crate::{Engine, EngineError, Taken, telemetry};
 
 /// Pages of one scope read in one round.
 const PAGES: usize = 5;
+/// Sources show a finding some time after the date they give it, milliseconds: what is listed goes back so far before the last
+/// sweep, and what was known then costs one look into the store.
+const LATE_MS: i64 = 3_600_000;
 /// How long a worker holds a scope without a word, milliseconds.
 const LEASE_MS: i64 = 600_000;
 /// Waiting cases of a scope whose findings are asked for one by one after a complete sweep.
@@ -167,7 +170,8 @@ impl Engine {
 
     /// Lists one page and takes all of it in.
     async fn sweep_page(&self, scope: &Scope, cursor: &Cursor) -> Result<Page, EngineError> {
-        let page = self.ports.sources.list(scope, cursor.completed, cursor.page.as_deref()).await?;
+        let since = cursor.completed.map(|at| at - LATE_MS);
+        let page = self.ports.sources.list(scope, since, cursor.page.as_deref()).await?;
         let Listed { findings, unread, next } = page;
         let (listed, first) = (findings.len(), cursor.completed.is_none());
         let mut missed = 0;

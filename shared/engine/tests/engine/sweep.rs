@@ -113,6 +113,45 @@ fn a_waiting_case_whose_finding_vanished_is_closed_and_the_others_wait_on() {
     assert_eq!((world.load(stays.id).state, world.writes()), (State::AwaitingApproval, 0));
 }
 
+/// A source that lists only what was changed since, as Security Hub and Security Command Center do.
+struct Strict(stanch_sandbox::SandboxSource);
+
+impl FindingSource for Strict {
+    fn fetch<'a>(&'a self, source: Source, reference: &'a SourceRef<'a>) -> BoxFuture<'a, Result<SourceAnswer, SourceError>> {
+        self.0.fetch(source, reference)
+    }
+    fn write_back<'a>(
+        &'a self,
+        source: Source,
+        reference: &'a SourceRef<'a>,
+        status: WriteBack,
+        note: &'a str,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        self.0.write_back(source, reference, status, note)
+    }
+    fn list<'a>(&'a self, scope: &'a Scope, since: Option<Millis>, page: Option<&'a str>) -> BoxFuture<'a, Result<Listed, SourceError>> {
+        Box::pin(async move {
+            let mut listed = self.0.list(scope, since, page).await?;
+            listed.findings.retain(|finding| finding.modified >= since);
+            Ok(listed)
+        })
+    }
+}
+
+#[test]
+fn a_finding_that_its_source_showed_late_is_found_by_the_next_sweep() {
+    let mut world = World::new();
+    world.ports.sources = Arc::new(Strict(world.source.clone()));
+    world.set_rules(&auto_rules());
+    let world = sweeping(world);
+    let mut late = finding();
+    late.modified = Some(now() - 20 * 60_000);
+    world.reconcile();
+    world.source.put(late);
+    turn_to(now() + EVERY);
+    assert_eq!((world.reconcile().swept, rows(&world)), (1, 1));
+}
+
 /// A source that also lists a row nobody can read, and a finding about which the intake fails.
 struct Odd(stanch_sandbox::SandboxSource);
 
