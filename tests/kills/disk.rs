@@ -14,20 +14,20 @@ use crate::program::{Ground, Place, Posted};
 use crate::proxy::Proxy;
 
 /// A small disk of its own, in memory; gone with this value.
-struct Disk {
+pub(crate) struct Disk {
     path: PathBuf,
 }
 
 impl Disk {
     /// Mounts one on an empty folder. The error says why this machine cannot.
-    fn mount(path: &Path, megabytes: usize) -> Result<Disk, String> {
+    pub(crate) fn mount(path: &Path, megabytes: usize) -> Result<Disk, String> {
         let size = format!("size={megabytes}m,mode=1777");
         as_root(&["mount", "-t", "tmpfs", "-o", &size, "tmpfs", path.to_str().unwrap()])?;
         Ok(Disk { path: path.to_owned() })
     }
 
     /// Takes all space that is left.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut file = std::fs::File::create(self.path.join("filler")).unwrap();
         for piece in [65_536, 4_096] {
             while file.write_all(&vec![0; piece]).is_ok() {}
@@ -40,7 +40,7 @@ impl Disk {
     }
 
     /// Makes it read-only (`ro`) or writable (`rw`).
-    fn remount(&self, how: &str) {
+    pub(crate) fn remount(&self, how: &str) {
         as_root(&["mount", "-o", &format!("remount,{how}"), self.path.to_str().unwrap()]).unwrap();
     }
 }

@@ -73,12 +73,10 @@ impl Event {
     /// As EventBridge delivers it.
     pub(crate) fn delivery(&self) -> String {
         json!({"version": "0", "id": self.id, "detail-type": "Security Hub Findings - Imported", "source": "aws.securityhub",
-            "account": ACCOUNT, "time": TIME, "region": REGION, "detail": {"findings": [self.finding]}})
+            "account": ACCOUNT, "time": self.finding["UpdatedAt"], "region": REGION, "detail": {"findings": [self.finding]}})
         .to_string()
     }
 }
-
-const TIME: &str = "2026-09-21T06:41:37Z";
 
 /// The kind of the `number`th event.
 pub(crate) fn kind_of(number: u64) -> usize {
@@ -100,8 +98,9 @@ pub(crate) async fn make(cloud: &Cloudy, kind: usize) -> Event {
     let uid = cloud.prepare(fix).await;
     let name = uid.rsplit(['/', ':']).next().unwrap().to_owned();
     let fresh = uuid::Uuid::now_v7();
+    let made = jiff::Timestamp::from_millisecond(crate::now()).unwrap().to_string();
     let mut finding = json!({
-        "SchemaVersion": "2018-10-08", "AwsAccountId": ACCOUNT, "Region": REGION, "CreatedAt": TIME, "UpdatedAt": TIME,
+        "SchemaVersion": "2018-10-08", "AwsAccountId": ACCOUNT, "Region": REGION, "CreatedAt": made, "UpdatedAt": made,
         "Severity": {"Label": "HIGH"}, "Title": format!("{} on {name}", subject.rule), "Description": subject.rule,
         "Resources": [{"Type": subject.kind, "Id": uid, "Partition": "aws", "Region": REGION}],
         "Workflow": {"Status": "NEW"}, "RecordState": "ACTIVE",

@@ -126,7 +126,7 @@ impl Load<'_> {
             let delivery = event.delivery();
             let twice = self.chance.one_in(6);
             match process.post(&delivery).await {
-                Posted::Accepted => {}
+                Posted::Accepted | Posted::Spilled => {}
                 // No answer; or the token was read before this process had written its own.
                 Posted::Lost | Posted::Refused(401, _) => return,
                 Posted::Refused(status, said) if status >= 500 => {
@@ -140,7 +140,7 @@ impl Load<'_> {
             if twice {
                 let again = process.post(&delivery).await;
                 assert!(
-                    matches!(again, Posted::Accepted | Posted::Lost | Posted::Refused(401 | 500.., _)),
+                    matches!(again, Posted::Accepted | Posted::Spilled | Posted::Lost | Posted::Refused(401 | 500.., _)),
                     "the same event again: {again:?}"
                 );
             }

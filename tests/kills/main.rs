@@ -19,6 +19,7 @@ mod load;
 mod outage;
 mod program;
 mod proxy;
+mod relay;
 #[path = "../moto/resources.rs"]
 mod resources;
 mod versions;

@@ -17,10 +17,19 @@ use tokio::time::Instant;
 /// Where a run keeps its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The data folder: `stanch up`.
+    /// The data folder.
     Folder,
-    /// Azurite, by the address of its blob service: `handler`, driven as the Functions host drives it.
+    /// Azurite, by the address of its blob service.
     Azurite(String),
+}
+
+/// Which program serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// `stanch up`.
+    Up,
+    /// `handler`, driven as the Functions host drives it.
+    Handler,
 }
 
 /// The state of a run, seen from outside.
@@ -43,6 +52,10 @@ pub(crate) struct Ground {
     pub(crate) aws: String,
     /// The program, when it is not the one built with this test.
     pub(crate) stanch: PathBuf,
+    /// Which program [`Ground::start`] starts.
+    pub(crate) program: Program,
+    /// Settings beside those every run has, or instead of them.
+    pub(crate) settings: Vec<(&'static str, String)>,
 }
 
 /// A running process.
@@ -50,7 +63,7 @@ pub(crate) struct Running {
     child: Child,
     /// `http://127.0.0.1:PORT`.
     pub(crate) url: String,
-    place: Place,
+    program: Program,
     data: PathBuf,
     /// Its own token, once it is ready: a process that starts later on the same folder writes another into the file.
     token: Option<String>,
@@ -61,6 +74,8 @@ pub(crate) struct Running {
 pub(crate) enum Posted {
     /// 202: it is theirs now.
     Accepted,
+    /// 202, and all of it is put aside until the store can be used.
+    Spilled,
     /// Another status and what was said.
     Refused(u16, String),
     /// No answer.
@@ -73,7 +88,8 @@ impl Ground {
         let root = TempDir::new().unwrap();
         std::fs::create_dir(root.path().join("data")).unwrap();
         std::fs::write(root.path().join("rules.yaml"), rules).unwrap();
-        Ground { root, place, aws: aws.to_owned(), stanch: env!("CARGO_BIN_EXE_stanch").into() }
+        let program = if place == Place::Folder { Program::Up } else { Program::Handler };
+        Ground { root, place, aws: aws.to_owned(), stanch: env!("CARGO_BIN_EXE_stanch").into(), program, settings: Vec::new() }
     }
 
     /// The data folder.
@@ -114,6 +130,7 @@ impl Ground {
         if let Place::Azurite(url) = &self.place {
             command.env("STANCH_STORAGE_ENDPOINT", url);
         }
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
@@ -126,13 +143,13 @@ impl Ground {
     /// The same with another `stanch`.
     pub(crate) fn start_program(&self, stanch: &Path) -> Running {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = match &self.place {
-            Place::Folder => {
+        let mut command = match self.program {
+            Program::Up => {
                 let mut command = self.command(stanch);
                 command.args(["up", "--listen", &format!("127.0.0.1:{port}")]);
                 command
             }
-            Place::Azurite(_) => {
+            Program::Handler => {
                 let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_handler")));
                 command.env("FUNCTIONS_CUSTOMHANDLER_PORT", port.to_string());
                 command
@@ -143,7 +160,7 @@ impl Ground {
         Running {
             child: command.spawn().unwrap(),
             url: format!("http://127.0.0.1:{port}"),
-            place: self.place.clone(),
+            program: self.program,
             data: self.data(),
             token: None,
         }
@@ -171,7 +188,7 @@ impl Ground {
 impl Running {
     /// Whether it answers.
     pub(crate) async fn is_ready(&self) -> bool {
-        let path = if self.place == Place::Folder { "/readyz" } else { "/" };
+        let path = if self.program == Program::Up { "/readyz" } else { "/" };
         crate::client().get(format!("{}{path}", self.url)).send().await.is_ok_and(|answer| answer.status().is_success())
     }
 
@@ -195,9 +212,9 @@ impl Running {
 
     /// Posts a delivery of Security Hub.
     pub(crate) async fn post(&self, delivery: &str) -> Posted {
-        let (name, body) = match self.place {
-            Place::Folder => ("securityhub-finding", delivery.to_owned()),
-            Place::Azurite(_) => {
+        let (name, body) = match self.program {
+            Program::Up => ("securityhub-finding", delivery.to_owned()),
+            Program::Handler => {
                 let request = json!({"Url": "http://x/api/securityhub-finding", "Method": "POST", "Query": "{}", "Headers": {},
                     "Body": delivery});
                 ("securityhub-finding", json!({"Data": {"req": request}, "Metadata": {}}).to_string())
@@ -207,16 +224,21 @@ impl Running {
         let Ok(answer) = request.header("content-type", "application/json").send().await else { return Posted::Lost };
         let status = answer.status().as_u16();
         let Ok(said) = answer.text().await else { return Posted::Lost };
-        let status = match (&self.place, serde_json::from_str::<Value>(&said)) {
-            (Place::Azurite(_), Ok(host)) if status == 200 => host["Outputs"]["res"]["statusCode"].as_u64().unwrap() as u16,
+        let status = match (self.program, serde_json::from_str::<Value>(&said)) {
+            (Program::Handler, Ok(host)) if status == 200 => host["Outputs"]["res"]["statusCode"].as_u64().unwrap() as u16,
             _ => status,
         };
-        if status == 202 { Posted::Accepted } else { Posted::Refused(status, said) }
+        let spilled = || serde_json::from_str::<Value>(&said).is_ok_and(|receipt| receipt["spilled"].as_u64() > Some(0));
+        match status {
+            202 if spilled() => Posted::Spilled,
+            202 => Posted::Accepted,
+            _ => Posted::Refused(status, said),
+        }
     }
 
     /// What the Functions host does all the time: delivers messages of the queue, and fires the timer. `stanch up` has both inside.
     pub(crate) async fn tick(&self, state: &State) {
-        let Some(queue) = &state.queue else { return };
+        let (Some(queue), Program::Handler) = (&state.queue, self.program) else { return };
         for message in queue.receive(8, HIDE_MS).await.unwrap_or_default() {
             let delivery = json!({"Data": {"message": message.body}, "Metadata": {"DequeueCount": message.deliveries.to_string()}});
             if self.invoke("remediate", delivery).await {
