@@ -143,9 +143,9 @@ impl Closed {
         std::fs::create_dir(spill).unwrap();
         let disk = Disk::mount(spill, 1).map_err(|why| println!("skipped: this machine mounts no disk for the test: {why}")).ok()?;
         if way == 1 {
-            disk.fill()
+            disk.fill();
         } else {
-            disk.remount("ro")
+            disk.remount("ro");
         }
         closed.disk = Some(disk);
         Some(closed)
