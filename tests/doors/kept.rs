@@ -37,6 +37,21 @@ async fn an_event_that_comes_without_the_store_is_put_aside_and_taken_in_when_it
 }
 
 #[tokio::test]
+async fn an_event_is_put_aside_even_when_its_sender_hung_up_before_the_store_was_given_up() {
+    let program = Program::up(&[], TempDir::new().unwrap()).await;
+    let other = Connection::open(program.data.path().join("stanch.db")).unwrap();
+    other.busy_timeout(Duration::from_secs(10)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let impatient = crate::client().post(format!("{}/securityhub-finding", program.url)).timeout(Duration::from_millis(500));
+    let answer = impatient.bearer_auth(program.token()).body(event("shop-h")).send().await;
+    assert!(answer.is_err_and(|error| error.is_timeout()), "it was answered sooner than the store could be given up");
+    let spilled = || std::fs::read_dir(program.data.path().join("spill")).map_or(0, Iterator::count);
+    wait_for("it is put aside", async || spilled() == 1).await;
+    other.execute_batch("ROLLBACK").unwrap();
+    wait_for("it is taken in", async || list(&program, "").await.len() == 1).await;
+}
+
+#[tokio::test]
 async fn what_is_parked_is_answered_through_the_running_server() {
     let program = Program::up(&[], TempDir::new().unwrap()).await;
     for nonsense in ["{\"a\":1}", "{\"b\":2}"] {
