@@ -1,8 +1,9 @@
 //! The real programs killed, starved and set beside each other: nothing is lost, and nothing is done twice.
 //!
-//! moto is named by `STANCH_MOTO` (`http://127.0.0.1:PORT`), Azurite by `STANCH_AZURITE`. `STANCH_KILLS` is how often a process
-//! is killed (`cargo xtask kills` sets it), `STANCH_KILLS_SEED` chooses the moments again, `STANCH_NEXT_BIN` is a `stanch` built
-//! with the next formats (`cargo xtask versions`).
+//! moto is named by `STANCH_MOTO` (`http://127.0.0.1:PORT`), Azurite by `STANCH_AZURITE`; the Node packages for one of a test's
+//! own lie in `STANCH_NODE_MODULES`. `STANCH_KILLS` is how often a process is killed (`cargo xtask kills` sets it),
+//! `STANCH_KILLS_SEED` chooses the moments again, `STANCH_NEXT_BIN` is a `stanch` built with the next formats
+//! (`cargo xtask versions`).
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
