@@ -134,12 +134,12 @@ fn findings(list: &str) -> Normalized<'_> {
 
 /// One finding, in whichever of the two formats it is.
 fn finding(json: &str) -> Result<Finding<'_>, NormalizeError> {
-    if Fields::read(json)?.has("class_uid") {
+    let asff: Asff<'_> = serde_json::from_str(json).map_err(|e| NormalizeError::json(&e))?;
+    if asff.class_uid.0.is_some() {
         let mut finding = stanch_core::ocsf::finding_from(json)?;
         finding.source = Source::SecurityHubV2;
         return Ok(finding);
     }
-    let asff: Asff<'_> = serde_json::from_str(json).map_err(|e| NormalizeError::json(&e))?;
     from_asff(asff, json)
 }
 

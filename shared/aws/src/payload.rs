@@ -12,6 +12,9 @@ use stanch_core::lenient::{LList, LMany, LOne, LText, LTime};
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Asff<'a> {
+    /// Only a finding in OCSF has one.
+    #[serde(borrow, rename = "class_uid")]
+    pub class_uid: LText<'a>,
     #[serde(borrow)]
     pub id: LText<'a>,
     #[serde(borrow)]

@@ -158,11 +158,21 @@ pub fn events(json: &str) -> Result<Vec<&str>, NormalizeError> {
     if trimmed.starts_with('[') {
         return array(trimmed);
     }
+    // Whether it is such a wrapper shows at once; what is none is read by whoever recognises it.
+    if !first_name(trimmed).is_some_and(|name| name.eq_ignore_ascii_case("records")) {
+        return Ok(vec![trimmed]);
+    }
     let fields = Fields::read(trimmed)?;
     match fields.get("records") {
         Some(raw) if raw.starts_with('[') && fields.0.len() == 1 => array(raw),
         _ => Ok(vec![trimmed]),
     }
+}
+
+/// The first name in a JSON object, as it is written.
+fn first_name(json: &str) -> Option<&str> {
+    let name = json.strip_prefix('{')?.trim_start().strip_prefix('"')?;
+    name.split_once('"').map(|(name, _)| name)
 }
 
 fn array(json: &str) -> Result<Vec<&str>, NormalizeError> {

@@ -1,13 +1,15 @@
 //! Writing: one change at a time, the intent stored before, the result after. Decides nothing; the plan says it all.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use stanch_core::api::ApiRequest;
 use stanch_core::digest::sha256_hex;
 use stanch_core::fix::Fix;
 use stanch_core::ocsf::ActivityStatus;
-use stanch_core::plan::{Bindings, Outcome as Planning, Plan, PlanKind, Snapshot, bind, plan};
+use stanch_core::plan::{Bindings, Change, Outcome as Planning, Plan, PlanKind, Snapshot, bind, plan};
 use stanch_core::port::{ApiError, Kind, WriteBack};
-use stanch_core::remediation::{Approval, Attempt, Outcome, Remediation, Run};
+use stanch_core::remediation::{Approval, Attempt, AttemptResult, Outcome, Remediation, Run};
 use stanch_core::state::{Event, State};
 
 use crate::case::{Case, Entry, describe, told};
@@ -79,9 +81,10 @@ impl Engine {
     /// The state must be the one that was planned on. Before the first write of a fix everything is planned again and the
     /// hashes compared; later, and for an undo, the values this plan speaks about are compared.
     async fn refuse_if_moved(&self, case: &mut Case, run: &Run, index: usize, snapshot: &Snapshot) -> Result<Option<Next>, EngineError> {
-        // A send that a first read did not show may still show at the next: then it was ours.
-        if seen_late(run, index) && run.plan.is_after(index, snapshot) {
-            return self.applied_by_observation(case, run, index).await.map(Some);
+        if seen_late(run, index)
+            && let Some(next) = self.take_late_sight(case, run, index, snapshot).await?
+        {
+            return Ok(Some(next));
         }
         let untouched = (0..run.plan.changes.len()).all(|i| !run.is_applied(i));
         if let Some(until) = self.others_unsettled(&case.remediation, run)
@@ -119,8 +122,8 @@ impl Engine {
         if matches {
             return Ok(None);
         }
-        if run.plan.is_after(index, snapshot) && !run.plan.changes.get(index).is_none_or(|c| c.sets.is_empty()) {
-            return self.applied_by_observation(case, run, index).await.map(Some);
+        if run.plan.changes.get(index).is_some_and(tells_by_itself) && run.plan.is_after(index, snapshot) {
+            return self.applied_by_observation(case, run, index, BTreeMap::new()).await.map(Some);
         }
         // Reads lag: what was written a moment ago may not show yet. Only after the settle time is it somebody else's doing.
         if let Some(at) = self.unsettled(run) {
@@ -156,12 +159,35 @@ impl Engine {
         self.ports.fixes.fix(fix).map_or(MOST_LAG_MS, |fix: &Fix| i64::try_from(fix.settle_ms).unwrap_or(MOST_LAG_MS).min(MOST_LAG_MS))
     }
 
-    /// A fresh read shows a change done that was not known to be.
-    async fn applied_by_observation(&self, case: &mut Case, run: &Run, index: usize) -> Result<Next, EngineError> {
+    /// A send that was not seen may still show at the next look: then it was ours. `None`: it still does not show.
+    async fn take_late_sight(&self, case: &mut Case, run: &Run, index: usize, snapshot: &Snapshot) -> Result<Option<Next>, EngineError> {
+        let Some(change) = run.plan.changes.get(index) else { return Ok(None) };
+        let given = match &change.find {
+            Some(find) => match self.look(case, run, index, find, snapshot).await {
+                Ok(given) => given,
+                Err(error) if error.kind() == Kind::Retry => return case.again_later(self, &error).await.map(Some),
+                Err(error) => return case.stuck(self, looks_in_vain(index, &error)).await.map(Some),
+            },
+            None => (tells_by_itself(change) && run.plan.is_after(index, snapshot)).then(BTreeMap::new),
+        };
+        match given {
+            Some(given) => self.applied_by_observation(case, run, index, given).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A fresh look shows a change done that was not known to be; `given` is what it made.
+    async fn applied_by_observation(
+        &self,
+        case: &mut Case,
+        run: &Run,
+        index: usize,
+        given: BTreeMap<String, Value>,
+    ) -> Result<Next, EngineError> {
         let title = run.plan.changes.get(index).map_or("", |change| change.title.as_str());
         let message = format!("change {} is done, as a fresh read shows: {title}", index + 1);
         case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Success, "Applied by observation", message));
-        push_result(&mut case.remediation, index, 0, settled(self.now(), Outcome::AppliedByObservation));
+        push_result(&mut case.remediation, index, 0, AttemptResult { given, ..settled(self.now(), Outcome::AppliedByObservation) });
         case.commit(self, Next::Now).await
     }
 
@@ -273,6 +299,16 @@ pub(crate) fn current(remediation: &Remediation) -> Option<&Run> {
 
 pub(crate) fn current_mut(remediation: &mut Remediation) -> Option<&mut Run> {
     if remediation.state == State::Undoing { remediation.undo.as_mut() } else { remediation.fix.as_mut() }
+}
+
+/// Whether the live state alone tells that a change is done: it sets something, and gives nothing that later ones need.
+pub(crate) fn tells_by_itself(change: &Change) -> bool {
+    !change.sets.is_empty() && change.gives.is_empty()
+}
+
+/// Why a person is called when what a change made cannot be looked for.
+pub(crate) fn looks_in_vain(index: usize, error: &EngineError) -> String {
+    format!("what change {} made cannot be looked for: {error}", index + 1)
 }
 
 /// Whether the latest word on a change is that a read did not show it.

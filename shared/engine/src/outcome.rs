@@ -11,7 +11,7 @@ use stanch_core::plan::{self, Bindings, Change, FindCall, Snapshot, bind, found}
 use stanch_core::port::{ApiError, Kind, StoreError};
 use stanch_core::remediation::{Attempt, AttemptResult, Outcome, Remediation, Run};
 
-use crate::apply::{client_token, current, current_mut};
+use crate::apply::{client_token, current, current_mut, looks_in_vain, tells_by_itself};
 use crate::case::{Case, Entry};
 use crate::observe::Live;
 use crate::{Engine, EngineError, Next};
@@ -233,10 +233,10 @@ impl Engine {
                 }
                 Ok(None) => looked = true,
                 Err(error) if error.kind() == Kind::Retry => return case.again_later(self, &error).await,
-                Err(error) => return case.stuck(self, format!("what change {} made cannot be looked for: {error}", index + 1)).await,
+                Err(error) => return case.stuck(self, looks_in_vain(index, &error)).await,
             }
         }
-        if !change.sets.is_empty() && run.plan.is_after(index, snapshot) && change.gives.is_empty() {
+        if tells_by_itself(change) && run.plan.is_after(index, snapshot) {
             let message = format!("change {} took effect, as a fresh read shows: {}", index + 1, change.title);
             case.record(self, Some(&run.plan), Entry::new(ActivityStatus::Success, "Applied by observation", message));
             set_result(&mut case.remediation, index, settled(now, Outcome::AppliedByObservation));
@@ -264,7 +264,7 @@ impl Engine {
     }
 
     /// Looks for what a change made; `None`: nothing is there.
-    async fn look(
+    pub(crate) async fn look(
         &self,
         case: &Case,
         run: &Run,

@@ -1,12 +1,18 @@
 //! Writes whose outcome is unknown, throttling, and a process that dies between intent and result.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+use stanch_core::api::{ApiRequest, ApiResponse};
 use stanch_core::fix::Repeat;
+use stanch_core::port::{ApiError, BoxFuture, CloudApi};
 use stanch_core::remediation::Outcome;
 use stanch_core::state::{Resolution, State};
-use stanch_sandbox::{Fault, FaultKind};
+use stanch_sandbox::{Fault, FaultKind, Sandbox};
 
 use crate::subjects::{SUBJECTS, subject};
-use crate::world::{World, wait};
+use crate::world::{World, auto_rules, now, wait};
 
 const BUCKET: &str = "aws-s3-block-public-access";
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
@@ -115,4 +121,38 @@ fn dying_between_intent_and_result_ends_right_with_nothing_applied_twice() {
             }
         }
     }
+}
+
+/// A cloud whose lists do not show a group that was made the first times they are asked.
+struct Lagging {
+    sandbox: Sandbox,
+    hidden: AtomicUsize,
+}
+
+impl CloudApi for Lagging {
+    fn call<'a>(&'a self, request: &'a ApiRequest, timeout_ms: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>> {
+        let made = self.sandbox.writes().iter().any(|w| w.request.name() == "ec2.CreateSecurityGroup");
+        let listed = made && request.name() == "ec2.DescribeSecurityGroups";
+        if listed && self.hidden.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            return Box::pin(std::future::ready(Ok(ApiResponse::ok(json!({"SecurityGroups": []})))));
+        }
+        self.sandbox.call(request, timeout_ms)
+    }
+}
+
+/// It is to be sent again; the read and the look right before that show what the first send made.
+#[test]
+fn what_a_lost_answer_made_and_lists_show_late_is_found_with_what_it_gives() {
+    let sandbox = Sandbox::seeded(now);
+    let clouds = Arc::new(Lagging { sandbox: sandbox.clone(), hidden: AtomicUsize::new(2) });
+    let world = World::through(sandbox, clouds, &auto_rules());
+    world.sandbox.inject(Fault::once(FaultKind::TimeoutLanded, "ec2.CreateSecurityGroup"));
+    let held = world.open(&subject("aws-ec2-quarantine-instance").finding());
+    assert!(matches!(held.state, State::Contained { .. }), "{}: {}", held.state, held.note);
+    let made = world.sandbox.writes().iter().filter(|w| w.request.name() == "ec2.CreateSecurityGroup").count();
+    let results = held.fix.iter().flat_map(|run| &run.attempts).filter_map(|a| Some((a.change, a.result.as_ref()?.outcome)));
+    let results: Vec<_> = results.collect();
+    assert_eq!(made, 1, "{results:?}");
+    assert_eq!(results[..2], [(0, Outcome::NotSeen), (0, Outcome::AppliedByObservation)]);
+    assert_eq!(world.undo(held.id).state, State::RolledBack, "what was found can be put back");
 }
