@@ -11,6 +11,7 @@ mod every_fix;
 mod faulty;
 mod gates;
 mod intake;
+mod lag;
 mod operations;
 mod outage;
 mod outbox;
