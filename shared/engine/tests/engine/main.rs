@@ -25,3 +25,4 @@ mod telling;
 mod unknown;
 mod work;
 mod world;
+mod writing;
