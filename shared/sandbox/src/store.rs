@@ -27,7 +27,7 @@ struct Inner {
     caps: BTreeMap<(String, Millis), u32>,
     holds: BTreeMap<(String, ResourceUid), Hold>,
     /// Text and the last commit that brought it.
-    bodies: BTreeMap<String, (String, Millis)>,
+    bodies: BTreeMap<(RemediationId, String), (String, Millis)>,
     values: BTreeMap<String, String>,
     parked: BTreeMap<String, Parked>,
     writes_off: bool,
@@ -115,7 +115,7 @@ impl Inner {
         remediation.version = expected_version + 1;
         let stored = through_json(&remediation)?;
         for (digest, text) in bodies {
-            let kept = self.bodies.entry(digest).or_insert((text, at));
+            let kept = self.bodies.entry((id, digest)).or_insert((text, at));
             kept.1 = kept.1.max(at);
         }
         for item in outbox {
@@ -175,8 +175,8 @@ impl Inner {
         let Inner { cases, caps, outbox, bodies, .. } = self;
         caps.retain(|(_, window), _| *window >= before);
         outbox.retain(|m| !m.sent || cases.get(&m.remediation).is_some_and(|row| row.updated >= before));
-        let needed: BTreeSet<&str> = cases.values().filter(|row| !is_at_rest(row)).map(|row| row.remediation.raw_digest.as_str()).collect();
-        bodies.retain(|digest, (_, at)| *at >= before || needed.contains(digest.as_str()));
+        let needed = |row: &Row| !is_at_rest(row) || row.updated >= before;
+        bodies.retain(|(id, _), (_, at)| *at >= before || cases.get(id).is_some_and(needed));
         (full - size(self)) as u64
     }
 }
@@ -279,8 +279,8 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(self.lock().cases.get(&id).and_then(|row| row.sealed.get(reference)).cloned()) })
     }
 
-    fn body<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
-        Box::pin(async move { Ok(self.lock().bodies.get(digest).map(|(text, _)| text.clone())) })
+    fn body<'a>(&'a self, id: RemediationId, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(async move { Ok(self.lock().bodies.get(&(id, digest.to_owned())).map(|(text, _)| text.clone())) })
     }
 
     fn outbox(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<(RemediationId, OutboxItem)>, StoreError>> {

@@ -7,6 +7,7 @@ use stanch_core::finding::Millis;
 use stanch_core::port::{Commit, StoreError};
 use stanch_core::remediation::RemediationId;
 
+use crate::body;
 use crate::outbox;
 use crate::row;
 use crate::seal::{Seal, Sealed};
@@ -35,7 +36,7 @@ pub(crate) struct Prepared {
     log: Vec<ChainEntry>,
     outbox: Vec<outbox::Prepared>,
     sealed: Vec<(String, Value)>,
-    bodies: Vec<(Vec<u8>, String)>,
+    bodies: Vec<body::Prepared>,
 }
 
 impl Prepared {
@@ -61,7 +62,7 @@ impl Prepared {
             body: row::json(|| format!("remediation {id_text}"), case)?,
             outbox: commit.outbox.iter().map(outbox::Prepared::new).collect::<Result<_, _>>()?,
             sealed: commit.sealed.into_iter().collect(),
-            bodies: commit.bodies.into_iter().map(|(digest, text)| (row::digest(&digest), text)).collect(),
+            bodies: commit.bodies.into_iter().map(body::Prepared::new).collect(),
             log: commit.log,
             id: case.id,
             key: case.key.as_str().to_owned(),
@@ -141,21 +142,18 @@ impl Prepared {
         ])
     }
 
-    /// Keeps large bodies, and that this case refers to them. `inserted` is its number if it is new.
+    /// Keeps large bodies. `inserted` is the remediation's number if it is new.
     fn write_bodies(&self, connection: &Connection, inserted: i64) -> rusqlite::Result<()> {
-        for (digest, text) in &self.bodies {
-            let sql = "INSERT INTO body (digest, at, text) VALUES (?1, ?2, ?3)
-                ON CONFLICT (digest) DO UPDATE SET at = max(at, excluded.at) RETURNING number";
-            let body: i64 = connection.prepare_cached(sql)?.query_row(params![digest, self.at, text], |r| r.get(0))?;
-            let case = if self.expected_version == 0 {
-                inserted
-            } else {
-                let sql = "SELECT number FROM remediation WHERE id = ?1";
-                connection.prepare_cached(sql)?.query_row([&self.id_text], |r| r.get(0))?
-            };
-            connection.prepare_cached("INSERT OR IGNORE INTO body_case (body, remediation) VALUES (?1, ?2)")?.execute([body, case])?;
-        }
-        Ok(())
+        let (Some(first), rest) = (self.bodies.first(), self.bodies.get(1..).unwrap_or_default()) else { return Ok(()) };
+        let number = if self.expected_version == 0 {
+            first.insert_first(connection, inserted, self.at)?;
+            inserted
+        } else {
+            let number = body::number(connection, &self.id_text)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            first.insert(connection, number, self.at)?;
+            number
+        };
+        rest.iter().try_for_each(|body| body.insert(connection, number, self.at))
     }
 
     /// Appends entries that follow the stored end; the head in the remediation must be where they end.

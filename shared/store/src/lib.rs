@@ -7,6 +7,7 @@
 mod audit;
 pub mod azure;
 mod backup;
+mod body;
 mod checkpoints;
 mod commit;
 mod floor;

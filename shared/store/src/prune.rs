@@ -41,23 +41,18 @@ impl Part {
                     AND (SELECT updated FROM remediation WHERE id = outbox.remediation) < ?3";
                 round(connection, "outbox", "position", |from, to| connection.prepare_cached(sql)?.execute([from, to, before]))
             }
-            Part::Bodies => round(connection, "body", "number", |from, to| bodies(connection, from, to, before)),
+            Part::Bodies => round(connection, "body", "place", |from, to| bodies(connection, from, to, before)),
         }
     }
 }
 
-/// A body goes once it is old and every case that refers to it has been at rest for as long.
+/// A body goes once it is old and its case has been at rest for as long.
 fn bodies(connection: &Connection, from: i64, to: i64, before: Millis) -> rusqlite::Result<usize> {
     let sql = format!(
-        "DELETE FROM body WHERE number > ?1 AND number <= ?2 AND at < ?3 AND NOT EXISTS (SELECT 1 FROM body_case AS c
-            JOIN remediation AS r ON r.number = c.remediation WHERE c.body = body.number AND (r.state NOT IN ({AT_REST}) OR r.next_at IS NOT NULL OR r.updated >= ?3))"
+        "DELETE FROM body WHERE place > ?1 AND place <= ?2 AND at < ?3 AND NOT EXISTS (SELECT 1 FROM remediation AS r
+            WHERE r.number = body.remediation AND (r.state NOT IN ({AT_REST}) OR r.next_at IS NOT NULL OR r.updated >= ?3))"
     );
-    let gone = connection.prepare_cached(&sql)?.execute([from, to, before])?;
-    if gone > 0 {
-        let sql = "DELETE FROM body_case WHERE body > ?1 AND body <= ?2 AND body NOT IN (SELECT number FROM body WHERE number > ?1 AND number <= ?2)";
-        connection.prepare_cached(sql)?.execute([from, to])?;
-    }
-    Ok(gone)
+    connection.prepare_cached(&sql)?.execute([from, to, before])
 }
 
 /// Looks at the next rows of a table after those the last piece looked at, and begins again after the last one: what has to

@@ -7,7 +7,7 @@ use crate::folder::Place;
 use crate::row;
 
 /// Migration `n` (from 1) leads from format `n - 1` to format `n`; the format stands in `PRAGMA user_version`.
-const MIGRATIONS: &[Migration] = &[first, second];
+const MIGRATIONS: &[Migration] = &[first, second, third];
 
 type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
@@ -181,6 +181,29 @@ fn second(tx: &Transaction<'_>) -> rusqlite::Result<()> {
         DROP TABLE body;
         ALTER TABLE body_2 RENAME TO body;",
     )
+}
+
+/// A body belongs to one remediation and lies where its number says (see [`crate::body`]): no index over digests, and no table
+/// of which remediation refers to which body. One that several refer to is copied to each; what nobody refers to goes.
+const THIRD: &str = "
+CREATE TABLE body_3 (
+    place INTEGER PRIMARY KEY,
+    remediation INTEGER AS (place >> 20) VIRTUAL,
+    digest BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    text TEXT NOT NULL
+) STRICT;
+INSERT INTO body_3 (place, digest, at, text)
+    SELECT (c.remediation << 20) + row_number() OVER (PARTITION BY c.remediation ORDER BY c.body) - 1, b.digest, b.at, b.text
+    FROM body_case AS c JOIN body AS b ON b.number = c.body ORDER BY c.remediation, c.body;
+DROP TABLE body_case;
+DROP TABLE body;
+ALTER TABLE body_3 RENAME TO body;
+DELETE FROM setting WHERE name = 'prune/body';
+";
+
+fn third(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(THIRD)
 }
 
 /// Brings a database up to the format this program knows; each step is one transaction. A newer database is refused.

@@ -15,6 +15,7 @@ use stanch_core::remediation::{REMEDIATION_FORMAT, Remediation, RemediationId, R
 use uuid::Uuid;
 
 use crate::audit::{self, AuditReport};
+use crate::body;
 use crate::checkpoints::Checkpoints;
 use crate::commit::{self, Prepared};
 use crate::folder::{self, Place};
@@ -296,11 +297,8 @@ impl Store for SqliteStore {
         Box::pin(async move { self.read_sealed(id, reference) })
     }
 
-    fn body<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
-        Box::pin(async move {
-            let sql = "SELECT text FROM body WHERE digest = ?1";
-            self.read("read a body", |c| c.prepare_cached(sql)?.query_row([row::digest(digest)], |r| r.get(0)).optional())
-        })
+    fn body<'a>(&'a self, id: RemediationId, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(async move { self.read("read a body", |c| body::read(c, id, digest)) })
     }
 
     fn outbox(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<(RemediationId, OutboxItem)>, StoreError>> {

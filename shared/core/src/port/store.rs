@@ -31,7 +31,7 @@ pub struct Commit {
     pub next_at: Option<Millis>,
     /// Sensitive captured values by reference, sealed before they are stored.
     pub sealed: BTreeMap<String, Value>,
-    /// Large bodies by their SHA-256 (hex), written first (the raw event).
+    /// Large bodies by their SHA-256 (hex), kept for this remediation (the raw event).
     pub bodies: Vec<(String, String)>,
 }
 
@@ -242,8 +242,8 @@ pub trait Store: Send + Sync {
     fn allow_writes(&self, allowed: bool) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Opens a sealed value of a remediation.
     fn unseal<'a>(&'a self, id: RemediationId, reference: &'a str) -> BoxFuture<'a, Result<Option<Value>, StoreError>>;
-    /// A large body by its digest.
-    fn body<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
+    /// A large body that a commit of this remediation kept, by its digest.
+    fn body<'a>(&'a self, id: RemediationId, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
     /// Outbox items that are due, oldest first: per remediation and lane only the oldest unsent one.
     fn outbox(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<(RemediationId, OutboxItem)>, StoreError>>;
     /// Takes an item that is due at `now` for one sender until `until`: a worker that crashed, or is slow, gives way to another

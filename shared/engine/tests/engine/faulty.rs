@@ -109,8 +109,8 @@ impl Store for FaultyStore {
     fn unseal<'a>(&'a self, id: RemediationId, reference: &'a str) -> BoxFuture<'a, Result<Option<Value>, StoreError>> {
         self.via(self.real.unseal(id, reference))
     }
-    fn body<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
-        self.via(self.real.body(digest))
+    fn body<'a>(&'a self, id: RemediationId, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        self.via(self.real.body(id, digest))
     }
     fn outbox(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<(RemediationId, OutboxItem)>, StoreError>> {
         if *self.failing.lock().expect("a lock") == Some("outbox") {

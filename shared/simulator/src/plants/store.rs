@@ -146,8 +146,8 @@ impl Store for Planted {
         self.inner.unseal(id, reference)
     }
 
-    fn body<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
-        self.inner.body(digest)
+    fn body<'a>(&'a self, id: RemediationId, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        self.inner.body(id, digest)
     }
 
     fn outbox(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<(RemediationId, OutboxItem)>, StoreError>> {

@@ -127,8 +127,8 @@ impl Store for SimStore {
         Box::pin(self.read("unseal", self.world.store.unseal(id, reference)))
     }
 
-    fn body<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
-        Box::pin(self.read("body", self.world.store.body(digest)))
+    fn body<'a>(&'a self, id: RemediationId, digest: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(self.read("body", self.world.store.body(id, digest)))
     }
 
     fn outbox(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<(RemediationId, OutboxItem)>, StoreError>> {

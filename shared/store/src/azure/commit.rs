@@ -227,7 +227,7 @@ async fn announce(store: &AzureStore, commit: &Commit) -> Result<(), StoreError>
         writes.push(Box::pin(async move { store.table().put(row).await }));
     }
     for (digest, text) in &commit.bodies {
-        writes.push(Box::pin(kept::put_body(store, digest, text, commit.at)));
+        writes.push(Box::pin(kept::put_body(store, case.id, digest, text, commit.at)));
     }
     together(writes).await.into_iter().collect()
 }

@@ -3,6 +3,7 @@
 use stanch_core::cloud::ResourceUid;
 use stanch_core::finding::Millis;
 use stanch_core::port::{Hold, StoreError};
+use stanch_core::remediation::RemediationId;
 
 use super::entity::{Entity, is_too_long};
 use super::names::{self, ONLY};
@@ -46,9 +47,9 @@ fn hold_partition(fix: &str, resource: &ResourceUid) -> String {
 }
 
 /// Row first, then blob: see [`super::prune`], which takes them away in the other order.
-pub(crate) async fn put_body(store: &AzureStore, digest: &str, text: &str, at: Millis) -> Result<(), StoreError> {
-    let partition = names::hashed("body", digest);
-    let row = Entity::new(&partition, ONLY).text("digest", digest).int("at", at);
+pub(crate) async fn put_body(store: &AzureStore, id: RemediationId, digest: &str, text: &str, at: Millis) -> Result<(), StoreError> {
+    let partition = names::body(id, digest);
+    let row = Entity::new(&partition, ONLY).text("case", &id.to_string()).text("digest", digest).int("at", at);
     if !is_too_long(text) {
         return store.table().put(&row.long("b", text)).await;
     }
@@ -57,8 +58,12 @@ pub(crate) async fn put_body(store: &AzureStore, digest: &str, text: &str, at: M
     store.container().put(&blob, text).await
 }
 
-pub(crate) async fn body(store: &AzureStore, digest: &str) -> Result<Option<String>, StoreError> {
-    let Some((found, _)) = store.table().get(&names::hashed("body", digest), ONLY, &[]).await? else { return Ok(None) };
+pub(crate) async fn body(store: &AzureStore, id: RemediationId, digest: &str) -> Result<Option<String>, StoreError> {
+    let found = match store.table().get(&names::body(id, digest), ONLY, &[]).await? {
+        None => store.table().get(&names::shared_body(digest), ONLY, &[]).await?,
+        found => found,
+    };
+    let Some((found, _)) = found else { return Ok(None) };
     match found.get("blob") {
         // Its commit did not get as far as the blob.
         Some(blob) => store.container().get(blob).await,

@@ -39,6 +39,16 @@ pub(crate) fn hashed(kind: &str, text: &str) -> String {
     format!("{kind}-{}", sha256_hex(text.as_bytes()))
 }
 
+/// Partition of a body of a remediation.
+pub(crate) fn body(id: RemediationId, digest: &str) -> String {
+    hashed("body", &format!("{id}/{digest}"))
+}
+
+/// Where an earlier stanch kept a body, once for all remediations that had it.
+pub(crate) fn shared_body(digest: &str) -> String {
+    hashed("body", digest)
+}
+
 /// Row of the record entries up to and with this one.
 pub(crate) fn log(last: u64) -> String {
     format!("log-{last:012}")

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use stanch_core::finding::Millis;
 use stanch_core::port::StoreError;
 
+use super::entity::Entity;
 use super::names::{self, CAP, ONLY};
 use super::store::AzureStore;
 use super::{case, due};
@@ -38,17 +39,27 @@ async fn messages(store: &AzureStore, before: Millis) -> Result<u64, StoreError>
     Ok(gone)
 }
 
+/// A body goes once it is old and its case has been at rest for as long. One that an earlier stanch kept for several cases goes
+/// by the digests those cases name.
 async fn bodies(store: &AzureStore, before: Millis) -> Result<u64, StoreError> {
     let old = format!("PartitionKey ge 'body-' and PartitionKey lt 'body.' and at lt {before}L");
-    let old = store.table().all(&old, &["PartitionKey", "RowKey", "digest"]).await?;
+    let old = store.table().all(&old, &["PartitionKey", "RowKey", "case", "digest"]).await?;
     if old.is_empty() {
         return Ok(0);
     }
-    let moving = format!("PartitionKey ge 'r-' and PartitionKey lt 'r.' and RowKey eq '{}' and rest eq false", names::CASE);
+    let moving = format!(
+        "PartitionKey ge 'r-' and PartitionKey lt 'r.' and RowKey eq '{}' and (rest eq false or updated ge {before}L)",
+        names::CASE
+    );
     let moving = store.table().all(&moving, &["PartitionKey", "RowKey", "raw"]).await?;
-    let needed: HashSet<&str> = moving.iter().filter_map(|row| row.get("raw")).collect();
+    let cases: HashSet<&str> = moving.iter().filter_map(|row| row.partition().strip_prefix("r-")).collect();
+    let digests: HashSet<&str> = moving.iter().filter_map(|row| row.get("raw")).collect();
+    let needed = |row: &Entity| match row.get("case") {
+        Some(case) => cases.contains(case),
+        None => row.get("digest").is_some_and(|digest| digests.contains(digest)),
+    };
     let mut gone = 0;
-    for row in old.iter().filter(|row| row.get("digest").is_none_or(|digest| !needed.contains(digest))) {
+    for row in old.iter().filter(|row| !needed(row)) {
         let Some((found, etag)) = store.table().get(row.partition(), ONLY, &["at", "blob"]).await? else { continue };
         let blob = match found.get("blob") {
             Some(name) => store.container().etag(name).await?.map(|etag| (name, etag)),

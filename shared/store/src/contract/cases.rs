@@ -49,7 +49,7 @@ pub async fn a_stale_version_conflicts_and_writes_nothing(store: &dyn Store) {
     assert_eq!((kept.version, kept.note.as_str()), (2, ""));
     assert_eq!(store.record(stale.id).await.unwrap(), []);
     assert_eq!(store.due(9, 9).await.unwrap(), []);
-    assert_eq!(store.body(&digest(1)).await.unwrap(), None);
+    assert_eq!(store.body(stale.id, &digest(1)).await.unwrap(), None);
     assert_eq!(store.unseal(stale.id, "a").await.unwrap(), None);
     assert_eq!(store.outbox(9, 9).await.unwrap(), []);
 

@@ -97,7 +97,7 @@ pub async fn a_crowd_leaves_every_commit_whole_or_absent(store: &dyn Store) {
             let whole = result.is_ok();
             assert_eq!(store.unseal(case(n).id, &format!("by-{worker}")).await.unwrap().is_some(), whole, "case {n} worker {worker}");
             // A body is written first where it cannot be part of the transaction; under its digest it harms nobody.
-            let body = store.body(&digest(n as u8 * 10 + worker)).await.unwrap().is_some();
+            let body = store.body(case(n).id, &digest(n as u8 * 10 + worker)).await.unwrap().is_some();
             assert!(body || !whole, "case {n} worker {worker}");
             // Of several messages of one lane only the oldest shows.
             let shows = outbox.contains(&Uuid::from_u128(u128::from(n) * 100 + u128::from(*worker)));

@@ -98,12 +98,21 @@ pub async fn a_sealed_value_comes_back_for_its_remediation_alone(store: &dyn Sto
     assert_eq!(store.unseal(case(1).id, "admin.password").await.unwrap(), Some(json!("newer")));
 }
 
-pub async fn bodies_are_kept_under_their_digest(store: &dyn Store) {
-    let bodies = vec![(digest(1), "{\"raw\": \u{2028}1}".to_owned())];
-    store.commit(Commit { bodies: bodies.clone(), ..plain(case(1)) }).await.unwrap();
-    store.commit(Commit { bodies, ..plain(case(2)) }).await.unwrap();
-    assert_eq!(store.body(&digest(1)).await.unwrap().as_deref(), Some("{\"raw\": \u{2028}1}"));
-    assert_eq!(store.body(&digest(2)).await.unwrap(), None);
+pub async fn bodies_are_kept_for_their_remediation(store: &dyn Store) {
+    let body = |n: u8, text: &str| (digest(n), text.to_owned());
+    let shared = body(1, "{\"raw\": \u{2028}1}");
+    store.commit(Commit { bodies: vec![shared.clone(), body(2, "two")], ..plain(case(1)) }).await.unwrap();
+    store.commit(Commit { bodies: vec![shared.clone()], ..plain(case(2)) }).await.unwrap();
+    // Later commits bring one that is there, and further ones.
+    for bodies in [vec![shared, body(3, "three")], vec![body(4, "four"), body(2, "two")]] {
+        store.commit(Commit { bodies, ..plain(loaded(store, case(1).id).await) }).await.unwrap();
+    }
+    let read = async |n, event| store.body(case(n).id, &digest(event)).await.unwrap();
+    for (event, text) in [(1, "{\"raw\": \u{2028}1}"), (2, "two"), (3, "three"), (4, "four")] {
+        assert_eq!(read(1, event).await.as_deref(), Some(text));
+    }
+    assert_eq!(read(2, 1).await.as_deref(), Some("{\"raw\": \u{2028}1}"));
+    assert_eq!((read(1, 5).await, read(2, 2).await, read(3, 1).await), (None, None, None));
 }
 
 pub async fn the_kill_switch_turns(store: &dyn Store) {
@@ -182,13 +191,15 @@ pub async fn what_is_parked_again_is_counted(store: &dyn Store) {
 }
 
 pub async fn pruning_keeps_what_an_unfinished_case_needs(store: &dyn Store) {
-    // 1 is done, 2 is not, 3 is done but was looked at lately, 4 and 5 were opened by one event and only one is done.
+    // 1 is done, 2 is not, 3 is done but was looked at lately, 4 and 5 were opened by one event and only 5 is not done; 6 has just
+    // been done.
     for (n, at, state, event) in [
         (1, 2_000, State::Resolved { how: Resolution::Fixed }, 1),
         (2, 2_000, State::Stuck, 2),
         (3, 9_000, State::Rejected, 3),
         (4, 2_000, State::RolledBack, 4),
         (5, 2_000, State::Verifying, 4),
+        (6, 2_000, State::Verifying, 6),
     ] {
         let remediation = Remediation { state, raw_digest: digest(event), ..case(n) };
         let outbox = vec![notice(u128::from(n) * 10, "sent"), notice(u128::from(n) * 10 + 1, "unsent")];
@@ -196,27 +207,30 @@ pub async fn pruning_keeps_what_an_unfinished_case_needs(store: &dyn Store) {
         store.commit(Commit { at, outbox, bodies, ..plain(remediation) }).await.unwrap();
         store.sent(Uuid::from_u128(u128::from(n) * 10)).await.unwrap();
     }
+    let done = Remediation { state: State::Failed, ..loaded(store, case(6).id).await };
+    store.commit(Commit { at: 9_000, bodies: vec![(digest(7), "event 7".into())], ..plain(done) }).await.unwrap();
+    let kept = async || {
+        let mut kept = Vec::new();
+        for (n, event) in [(1, 1), (2, 2), (3, 3), (4, 4), (5, 4), (6, 6), (6, 7)] {
+            kept.push(store.body(case(n).id, &digest(event)).await.unwrap().is_some());
+        }
+        kept
+    };
     let cap = |window| Cap { name: "rule:a".into(), window, limit: 5 };
     for window in [1_000, 8_000] {
         store.reserve(&[cap(window)]).await.unwrap();
     }
 
     store.prune(1_000).await.unwrap();
-    for event in 1..=4 {
-        assert!(store.body(&digest(event)).await.unwrap().is_some(), "event {event}: nothing is that old");
-    }
+    assert_eq!(kept().await, [true; 7], "nothing is that old");
     assert!(store.prune(5_000).await.unwrap() > 0);
-    let mut left = Vec::new();
-    for event in 1..=4 {
-        left.push(store.body(&digest(event)).await.unwrap().is_some());
-    }
-    assert_eq!(left, [false, true, true, true]);
+    assert_eq!(kept().await, [false, true, true, false, true, true, true]);
     assert_eq!((store.reserved(&cap(1_000)).await.unwrap(), store.reserved(&cap(8_000)).await.unwrap()), (0, 1));
     let mut unsent: Vec<u128> = store.outbox(9, 99).await.unwrap().iter().map(|(_, item)| item.id.as_u128()).collect();
     unsent.sort_unstable();
-    assert_eq!(unsent, [11, 21, 31, 41, 51], "what was not sent yet stays");
+    assert_eq!(unsent, [11, 21, 31, 41, 51, 61], "what was not sent yet stays");
     assert_eq!(store.prune(5_000).await.unwrap(), 0, "there is no more");
-    for n in 1..=5 {
+    for n in 1..=6 {
         assert!(store.load(case(n).id).await.unwrap().is_some(), "cases and their records stay");
     }
 }

@@ -51,7 +51,7 @@ macro_rules! store_contract {
             a_lane_that_is_down_delays_only_itself
             a_message_is_claimed_by_one_sender_at_a_time
             a_sealed_value_comes_back_for_its_remediation_alone
-            bodies_are_kept_under_their_digest
+            bodies_are_kept_for_their_remediation
             the_kill_switch_turns
             a_hold_is_found_and_replaced
             a_value_is_replaced_only_while_it_is_the_expected_one

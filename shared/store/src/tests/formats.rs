@@ -34,17 +34,18 @@ fn write_back(n: u128) -> OutboxItem {
     message(n, OutboxMessage::WriteBack { source: Source::SecurityHub, source_ref, status: WriteBack::Fixed, note: "fixed".into() })
 }
 
-/// A data folder as format 1 left it: two cases with records, messages, a body of each, a cap, and writes off.
+/// A data folder as format 1 left it: three cases with records, messages, a body of the first and one of the others, a cap, and
+/// writes off.
 fn of_format_1() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("data")).unwrap();
     let db = shell(&folder);
     db.pragma_update(None, "journal_mode", "wal").unwrap();
     db.execute_batch(schema::FIRST).unwrap();
-    for (n, next_at) in [(1, Some(10)), (2, None)] {
+    for (n, next_at, event) in [(1, Some(10), 1), (2, None, 2), (3, None, 2)] {
         let Commit { mut remediation, log, .. } = with_entries(case(n), 2);
         remediation.version = 1;
-        remediation.raw_digest = digest(n as u8);
+        remediation.raw_digest = digest(event);
         let id = remediation.id.to_string();
         let sql = "INSERT INTO remediation (id, key, version, state, standing, cloud, account, severity, resource, title, fix, updated,
             next_at, body) VALUES (?1, ?2, 1, 'open', '{\"name\":\"open\"}', 'aws', '111122223333', 4, ?3, 'Bucket is public', NULL, ?4, ?5, ?6)";
@@ -55,7 +56,7 @@ fn of_format_1() -> TempDir {
             let row = params![id, entry.sequence as i64, entry.hash, entry.body];
             db.execute("INSERT INTO log (remediation, sequence, hash, body) VALUES (?1, ?2, ?3, ?4)", row).unwrap();
         }
-        db.execute("INSERT INTO body VALUES (?1, ?2)", params![digest(n as u8), format!("event {n}")]).unwrap();
+        db.execute("INSERT OR IGNORE INTO body VALUES (?1, ?2)", params![digest(event), format!("event {event}")]).unwrap();
     }
     for (item, sent) in [(notice(1), 1), (notice(2), 0), (write_back(3), 0), (notice(4), 0)] {
         let row = params![item.id.to_string(), case(1).id.to_string(), serde_json::to_string(&item.message).unwrap(), sent];
@@ -75,11 +76,13 @@ fn open(folder: &TempDir) -> SqliteStore {
 fn what_format_1_kept_is_read_and_continued() {
     let folder = of_format_1();
     let store = open(&folder);
-    assert_eq!(store.verify_all().unwrap(), AuditReport { remediations: 2, entries: 4, ..AuditReport::default() });
+    assert_eq!(store.verify_all().unwrap(), AuditReport { remediations: 3, entries: 6, ..AuditReport::default() });
     assert_eq!(now(store.find(&case(1).key)).unwrap(), Some(case(1).id));
     assert_eq!(now(store.due(10, 9)).unwrap(), [case(1).id]);
-    assert_eq!(now(store.list(&Filter::default())).unwrap().len(), 2);
-    assert_eq!(now(store.body(&digest(2))).unwrap().as_deref(), Some("event 2"));
+    assert_eq!(now(store.list(&Filter::default())).unwrap().len(), 3);
+    let body = |n, event| now(store.body(case(n).id, &digest(event))).unwrap();
+    let bodies = [body(1, 1), body(2, 2), body(3, 2), body(1, 2), body(2, 1)];
+    assert_eq!(bodies, [Some("event 1".to_owned()), Some("event 2".to_owned()), Some("event 2".to_owned()), None, None]);
     assert_eq!(now(store.reserved(&Cap { name: "rule:a".into(), window: 0, limit: 5 })).unwrap(), 3);
     assert!(!now(store.writes_allowed()).unwrap());
     let ready = |store: &SqliteStore| now(store.outbox(9, 9)).unwrap().iter().map(|(_, item)| item.id.as_u128()).collect::<Vec<_>>();
@@ -98,17 +101,16 @@ fn what_format_1_kept_is_read_and_continued() {
     let format: i64 =
         shell(&folder).query_row("SELECT json_extract(body, '$.format') FROM remediation WHERE version = 2", [], |r| r.get(0)).unwrap();
     assert_eq!(format, i64::from(REMEDIATION_FORMAT), "what is continued is written as this program knows it");
-    assert_eq!(store.verify_all().unwrap(), AuditReport { remediations: 2, entries: 5, ..AuditReport::default() });
+    assert_eq!(store.verify_all().unwrap(), AuditReport { remediations: 3, entries: 7, ..AuditReport::default() });
 
-    // The case that format 1 opened is known to need its event until it is done.
+    // A case that format 1 opened is known to need its event until it is done.
     let later = 1_000_000;
     now(store.prune(later)).unwrap();
-    assert!(now(store.body(&digest(2))).unwrap().is_some());
+    assert!(body(2, 2).is_some());
     let done = Remediation { state: State::Failed, ..now(store.load(case(2).id)).unwrap().unwrap() };
     now(store.commit(plain(done))).unwrap();
     now(store.prune(later)).unwrap();
-    assert_eq!(now(store.body(&digest(2))).unwrap(), None);
-    assert!(now(store.body(&digest(1))).unwrap().is_some());
+    assert_eq!((body(2, 2), body(3, 2).is_some(), body(1, 1).is_some()), (None, true, true));
 }
 
 #[test]
@@ -116,10 +118,10 @@ fn a_database_is_brought_up_once_however_many_open_it() {
     let folder = of_format_1();
     std::thread::scope(|scope| {
         for _ in 0..6 {
-            scope.spawn(|| assert_eq!(open(&folder).verify_all().unwrap().entries, 4));
+            scope.spawn(|| assert_eq!(open(&folder).verify_all().unwrap().entries, 6));
         }
     });
-    assert_eq!(shell(&folder).pragma_query_value(None, "user_version", |r| r.get::<_, i64>(0)).unwrap(), 2);
+    assert_eq!(shell(&folder).pragma_query_value(None, "user_version", |r| r.get::<_, i64>(0)).unwrap(), 3);
 }
 
 #[test]
@@ -130,10 +132,10 @@ fn a_migration_that_fails_leaves_the_database_as_it_was() {
     let told = SqliteStore::open(&folder.path().join("data")).unwrap_err().to_string();
     assert!(told.contains("cannot prepare the database"), "{told}");
     let count = |sql: &str| shell(&folder).query_row(sql, [], |r| r.get::<_, i64>(0)).unwrap();
-    assert_eq!(count("SELECT count(*) FROM remediation"), 2);
+    assert_eq!(count("SELECT count(*) FROM remediation"), 3);
     assert_eq!(count("SELECT count(*) FROM sqlite_schema WHERE name = 'remediation_2'"), 0);
     shell(&folder).execute_batch("DROP TABLE parked").unwrap();
-    assert_eq!(open(&folder).verify_all().unwrap().entries, 4);
+    assert_eq!(open(&folder).verify_all().unwrap().entries, 6);
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn an_empty_file_becomes_a_database() {
         shell(&folder).pragma_query_value(None, "user_version", |r| r.get(0)).unwrap(),
         shell(&folder).pragma_query_value(None, "journal_mode", |r| r.get(0)).unwrap(),
     );
-    assert_eq!((format, mode.as_str()), (2, "wal"));
+    assert_eq!((format, mode.as_str()), (3, "wal"));
 }
 
 #[test]

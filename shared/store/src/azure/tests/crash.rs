@@ -46,7 +46,7 @@ fn all_or_nothing(store: &dyn Store, commit: &Commit) -> bool {
     if let Some(found) = stands {
         assert_eq!(chain::verify(id, &found.chain, &now(store.record(id)).unwrap()), Ok(()));
         assert_eq!(now(store.unseal(id, "a")).unwrap(), Some(found.note.chars().take(1).collect::<String>().into()));
-        assert_eq!(now(store.body("large")).unwrap().map(|text| text.len()), Some(400_000));
+        assert_eq!(now(store.body(id, "large")).unwrap().map(|text| text.len()), Some(400_000));
     }
     landed
 }

@@ -118,8 +118,8 @@ fn what_is_too_large_for_a_row_is_kept_whole() {
     let sealed = [("secret".to_owned(), json!(large))].into();
     now(store.commit(Commit { bodies, sealed, ..with_entries(noted, 2) })).unwrap();
 
-    assert_eq!(now(store.body("large")).unwrap().as_ref(), Some(&large));
-    assert_eq!(now(store.body("middle")).unwrap().map(|text| text.len()), Some(150_000));
+    assert_eq!(now(store.body(case(1).id, "large")).unwrap().as_ref(), Some(&large));
+    assert_eq!(now(store.body(case(1).id, "middle")).unwrap().map(|text| text.len()), Some(150_000));
     assert_eq!(now(store.load(case(1).id)).unwrap().unwrap().note, large);
     assert_eq!(now(store.unseal(case(1).id, "secret")).unwrap(), Some(json!(large)));
     now(store.park(Parked::new(ParkedKind::Event, "defender-alert", "no", large.clone(), 5))).unwrap();
@@ -178,8 +178,8 @@ fn pruning_takes_what_is_used_up_and_leaves_the_rest() {
     now(store.reserve(&[Cap { name: "rule:a".into(), window: 9_000, limit: 5 }])).unwrap();
 
     assert_eq!(now(store.prune(5_000)).unwrap(), 2, "one body, one window");
-    let body = |digest| now(store.body(digest)).unwrap().map(|text| text.len());
-    assert_eq!((body("old"), body("needed"), body("young")), (None, Some(500_000), Some(1)));
+    let body = |n, digest| now(store.body(case(n).id, digest)).unwrap().map(|text| text.len());
+    assert_eq!((body(1, "old"), body(2, "needed"), body(3, "young")), (None, Some(500_000), Some(1)));
     assert_eq!(now(store.prune(5_000)).unwrap(), 0);
     assert_eq!(now(store.container().list("bodies/")).unwrap().len(), 1, "the blob went with its row");
 }
