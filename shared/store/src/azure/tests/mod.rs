@@ -185,6 +185,19 @@ fn pruning_takes_what_is_used_up_and_leaves_the_rest() {
 }
 
 #[test]
+fn a_body_that_an_earlier_stanch_shared_is_read_and_stays_while_a_case_needs_it() {
+    let Some(store) = fresh() else { return };
+    let shared = super::entity::Entity::new(&super::names::shared_body("event"), super::names::ONLY);
+    now(store.table().put(&shared.text("digest", "event").int("at", 2_000).long("b", "text"))).unwrap();
+    now(store.commit(plain(Remediation { raw_digest: "event".into(), ..case(1) }))).unwrap();
+    let body = || now(store.body(case(1).id, "event")).unwrap();
+    assert_eq!((now(store.prune(5_000)).unwrap(), body().as_deref()), (0, Some("text")));
+    let failed = Remediation { state: stanch_core::state::State::Failed, ..now(store.load(case(1).id)).unwrap().unwrap() };
+    now(store.commit(plain(failed))).unwrap();
+    assert_eq!((now(store.prune(5_000)).unwrap(), body()), (1, None));
+}
+
+#[test]
 fn pruning_removes_large_texts_that_were_written_anew() {
     let Some(store) = fresh() else { return };
     let noted = |note: &str, case: Remediation| plain(Remediation { note: note.repeat(300_000), ..case });
