@@ -1,6 +1,7 @@
 //! Which source an event comes from, by its own fields.
 
 use stanch_core::finding::Source;
+use stanch_core::json::Doc;
 use stanch_core::normalize::{Fields, NormalizeError, Normalized};
 
 /// Every kind of event that is read, for people.
@@ -41,7 +42,7 @@ pub fn recognize(event: &str) -> Normalized<'_> {
     if stanch_azure::recognize(&fields).is_some() {
         return stanch_azure::normalize(event);
     }
-    if stanch_aws::recognize(&fields).is_some() {
+    if stanch_aws::recognize(Doc::read(event)?.root()).is_some() {
         return stanch_aws::normalize(event);
     }
     if stanch_gcp::recognize(&fields).is_some() {

@@ -1,12 +1,12 @@
 //! AWS: Security Hub payloads become findings, calls are encoded and signed, and statuses are written back.
 
+mod arn;
 pub mod credentials;
 mod endpoint;
 pub mod error;
 #[cfg(test)]
 mod loopback;
 pub mod normalize;
-mod payload;
 pub mod sign;
 pub mod source;
 mod wire;

@@ -2,23 +2,22 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
 use stanch_core::cloud::{Account, Cloud, Resource, Text};
 use stanch_core::finding::{
     Activity, Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Guidance, Product, Severity, Source, SourceRef,
     Vulnerability,
 };
-use stanch_core::lenient::LText;
-use stanch_core::normalize::{Fields, NormalizeError, Normalized, events};
+use stanch_core::json::{Doc, Json};
+use stanch_core::normalize::{NormalizeError, Normalized, events};
 
-use crate::payload::{Arn, Asff, ComplianceIn, Entries, ResourceIn, SeverityIn, VulnerabilityIn, is_account, part};
+use crate::arn::{Arn, is_account, part};
 
 const ACCEPTED: &str = "Security Hub events of EventBridge (`Security Hub Findings - Imported`, `Security Hub Findings - Custom Action`, \
                         `Findings Imported V2`), a bare ASFF or Security Hub OCSF finding, and an API answer `{\"Findings\": […]}`";
 
 /// Which generation of Security Hub a delivery comes from; none when it is not Security Hub's, or carries no findings.
-pub fn recognize(fields: &Fields<'_>) -> Option<Source> {
-    match shape(fields) {
+pub fn recognize(event: Json<'_, '_>) -> Option<Source> {
+    match shape(event) {
         Shape::Event(source, _) | Shape::Bare(source) | Shape::Answer(source, _) => Some(source),
         Shape::NotAFinding { .. } | Shape::Unknown => None,
     }
@@ -31,7 +30,7 @@ pub fn normalize(json: &str) -> Normalized<'_> {
     let single = events.len() == 1;
     let mut findings = Vec::with_capacity(events.len());
     for event in events {
-        match event_findings(event) {
+        match event_findings(Doc::read(event)?.root()) {
             Err(NormalizeError::NotAFinding { .. }) if !single => {}
             result => findings.append(&mut result?),
         }
@@ -40,13 +39,13 @@ pub fn normalize(json: &str) -> Normalized<'_> {
 }
 
 /// What a JSON object is to this connector.
-enum Shape<'a> {
+enum Shape<'d, 'a> {
     /// An EventBridge envelope and its `detail.findings`.
-    Event(Source, Option<&'a str>),
+    Event(Source, Json<'d, 'a>),
     /// A finding by itself.
     Bare(Source),
     /// `Findings` of an API answer.
-    Answer(Source, &'a str),
+    Answer(Source, Json<'d, 'a>),
     NotAFinding {
         what: &'static str,
         why: &'static str,
@@ -54,32 +53,33 @@ enum Shape<'a> {
     Unknown,
 }
 
-fn shape<'a>(fields: &Fields<'a>) -> Shape<'a> {
-    if let Some(detail_type) = fields.text("detail-type") {
-        return envelope(fields, &detail_type);
+fn shape<'d, 'a>(event: Json<'d, 'a>) -> Shape<'d, 'a> {
+    if let Some(detail_type) = event.get("detail-type").str() {
+        return envelope(event, detail_type);
     }
-    if let Some(source) = bare(fields) {
+    if let Some(source) = bare(event) {
         return Shape::Bare(source);
     }
-    if let Some(list) = fields.get("Findings").filter(|raw| raw.starts_with('[')) {
-        let first = serde_json::from_str::<Vec<&RawValue>>(list).ok().and_then(|l| l.first().map(|raw| raw.get()));
-        match first.and_then(|raw| Fields::read(raw).ok()).map(|first| bare(&first)) {
+    let list = event.get("Findings");
+    if list.is_list() {
+        let first = list.items().next();
+        match first.map(bare) {
             Some(Some(source)) => return Shape::Answer(source, list),
             // Other clouds answer with `findings`; only the capital letter tells an empty answer of Security Hub.
-            None if first.is_none() && fields.names().contains("Findings") => return Shape::Answer(Source::SecurityHub, list),
+            None if event.members().any(|(name, _)| name == "Findings") => return Shape::Answer(Source::SecurityHub, list),
             _ => {}
         }
     }
-    if fields.has("body") && fields.text("eventSource").as_deref() == Some("aws:sqs") {
+    if event.get("body").is_present() && event.get("eventSource").str() == Some("aws:sqs") {
         let why = "queue records wrap the event in text; hand over each record's `body`";
         return Shape::NotAFinding { what: "an SQS record", why };
     }
     Shape::Unknown
 }
 
-fn envelope<'a>(fields: &Fields<'a>, detail_type: &str) -> Shape<'a> {
-    let findings = || fields.object("detail").get("findings");
-    match (fields.text("source").as_deref(), detail_type) {
+fn envelope<'d, 'a>(event: Json<'d, 'a>, detail_type: &str) -> Shape<'d, 'a> {
+    let findings = || event.path(&["detail", "findings"]);
+    match (event.get("source").str(), detail_type) {
         (Some("aws.securityhub"), "Security Hub Findings - Imported" | "Security Hub Findings - Custom Action") => {
             Shape::Event(Source::SecurityHub, findings())
         }
@@ -101,50 +101,46 @@ fn envelope<'a>(fields: &Fields<'a>, detail_type: &str) -> Shape<'a> {
     }
 }
 
-fn bare(fields: &Fields<'_>) -> Option<Source> {
-    if fields.has("ProductArn") && ["SchemaVersion", "Resources", "AwsAccountId"].iter().any(|name| fields.has(name)) {
+fn bare(finding: Json<'_, '_>) -> Option<Source> {
+    let has = |name: &str| finding.get(name).is_present();
+    if has("ProductArn") && ["SchemaVersion", "Resources", "AwsAccountId"].iter().any(|name| has(name)) {
         return Some(Source::SecurityHub);
     }
-    let product = || fields.object("metadata").object("product").text("uid");
-    let of_security_hub = |uid: Text<'_>| Arn::parse(&uid).is_some_and(|arn| arn.service == "securityhub");
-    (fields.has("class_uid") && product().is_some_and(of_security_hub)).then_some(Source::SecurityHubV2)
+    let of_security_hub = |uid: &str| Arn::parse(uid).is_some_and(|arn| arn.service == "securityhub");
+    let product = finding.path(&["metadata", "product", "uid"]).str();
+    (has("class_uid") && product.is_some_and(of_security_hub)).then_some(Source::SecurityHubV2)
 }
 
-fn event_findings(json: &str) -> Normalized<'_> {
-    let fields = Fields::read(json)?;
-    match shape(&fields) {
-        Shape::Bare(_) => finding(json).map(|f| vec![f]),
-        Shape::Answer(_, list) => findings(list),
-        Shape::Event(_, Some(list)) if list.starts_with('[') => findings(list),
+fn event_findings<'a>(event: Json<'_, 'a>) -> Normalized<'a> {
+    match shape(event) {
+        Shape::Bare(_) => finding(event).map(|f| vec![f]),
+        Shape::Answer(_, list) => list.items().map(finding).collect(),
+        Shape::Event(_, list) if list.is_list() => list.items().map(finding).collect(),
         Shape::Event(_, found) => Err(NormalizeError::Field {
             kind: "Security Hub event",
             field: Cow::Borrowed("detail.findings"),
-            problem: Cow::Borrowed(if found.is_some() { "not a list" } else { "missing" }),
+            problem: Cow::Borrowed(if found.is_present() { "not a list" } else { "missing" }),
             expected: Cow::Borrowed("the list of findings, which may be empty"),
         }),
         Shape::NotAFinding { what, why } => Err(NormalizeError::NotAFinding { what, why }),
-        Shape::Unknown => Err(NormalizeError::Unrecognised { looked_like: fields.names(), accepted: ACCEPTED }),
+        Shape::Unknown => Err(NormalizeError::Unrecognised { looked_like: event.names(), accepted: ACCEPTED }),
     }
-}
-
-fn findings(list: &str) -> Normalized<'_> {
-    let list: Vec<&RawValue> = serde_json::from_str(list).map_err(|e| NormalizeError::json(&e))?;
-    list.into_iter().map(|raw| finding(raw.get())).collect()
 }
 
 /// One finding, in whichever of the two formats it is.
-fn finding(json: &str) -> Result<Finding<'_>, NormalizeError> {
-    let asff: Asff<'_> = serde_json::from_str(json).map_err(|e| NormalizeError::json(&e))?;
-    if asff.class_uid.0.is_some() {
-        let mut finding = stanch_core::ocsf::finding_from(json)?;
+fn finding<'a>(finding: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
+    if finding.get("class_uid").is_present() {
+        let mut finding = stanch_core::ocsf::finding_from(finding.raw())?;
         finding.source = Source::SecurityHubV2;
         return Ok(finding);
     }
-    from_asff(asff, json)
+    from_asff(finding)
 }
 
-fn from_asff<'a>(asff: Asff<'a>, raw: &'a str) -> Result<Finding<'a>, NormalizeError> {
-    let Some(uid) = asff.id.0 else {
+/// The AWS Security Finding Format as it is seen, not as it is specified: every field may be missing or oddly typed.
+fn from_asff<'a>(asff: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
+    let text = |name: &str| asff.get(name).text();
+    let Some(uid) = text("Id") else {
         return Err(NormalizeError::Field {
             kind: "Security Hub finding",
             field: Cow::Borrowed("Id"),
@@ -152,51 +148,56 @@ fn from_asff<'a>(asff: Asff<'a>, raw: &'a str) -> Result<Finding<'a>, NormalizeE
             expected: Cow::Borrowed("the finding's id"),
         });
     };
-    let product_arn = asff.product_arn.0;
+    let product_arn = text("ProductArn");
     let slug = product_arn.as_deref().map_or("", product_slug);
-    let product_fields = asff.product_fields.0.unwrap_or_default();
-    let provider = asff.finding_provider_fields.0.unwrap_or_default();
-    let types = if asff.types.0.is_empty() { provider.types.0 } else { asff.types.0 };
-    let compliance_in = asff.compliance.0.unwrap_or_default();
-    let class = class(slug, !asff.vulnerabilities.0.is_empty(), &compliance_in, &types);
-    let rule = asff.generator_id.0;
+    let product_fields = Named(asff.get("ProductFields"));
+    let provider = asff.get("FindingProviderFields");
+    let types = Some(asff.get("Types").texts()).filter(|types| !types.is_empty()).unwrap_or_else(|| provider.get("Types").texts());
+    let compliance_in = asff.get("Compliance");
+    let listed = asff.get("Vulnerabilities");
+    let class = class(slug, listed.items().next().is_some(), compliance_in, &types);
+    let rule = text("GeneratorId");
+    let title = text("Title");
 
-    let compliance = (class == FindingClass::Compliance || compliance_in.status.0.is_some())
-        .then(|| compliance(compliance_in, slug, class, rule.as_ref(), &product_fields));
-    let mut vulnerabilities: Vec<_> = asff.vulnerabilities.0.into_iter().map(vulnerability).collect();
+    let compliance = (class == FindingClass::Compliance || compliance_in.get("Status").is_present())
+        .then(|| compliance(compliance_in, slug, class, rule.as_ref(), product_fields));
+    let mut vulnerabilities: Vec<_> = listed.items().map(vulnerability).collect();
     if class == FindingClass::Vulnerability && vulnerabilities.is_empty() {
-        let named = [rule.as_ref(), asff.title.0.as_ref()].into_iter().flatten().find_map(|text| part(text, cve_in));
+        let named = [rule.as_ref(), title.as_ref()].into_iter().flatten().find_map(|text| part(text, cve_in));
         vulnerabilities.extend(named.map(|cve| Vulnerability { cve: Some(cve), ..Vulnerability::default() }));
     }
 
-    let arns = || [Some(&uid), asff.resources.0.first().and_then(|r| r.id.0.as_ref()), product_arn.as_ref()].into_iter().flatten();
-    let aws_account = asff.aws_account_id.0.or_else(|| arns().find_map(|text| part(text, |t| Arn::parse(t).and_then(Arn::account))));
-    let region = asff.region.0.or_else(|| arns().find_map(|text| part(text, |t| Arn::parse(t).and_then(Arn::region))));
-    let own_account = aws_account.clone().map(|uid| Account { uid, name: asff.aws_account_name.0 });
+    let first = asff.get("Resources").items().next().and_then(|resource| resource.get("Id").text());
+    let arns = || [Some(&uid), first.as_ref(), product_arn.as_ref()].into_iter().flatten();
+    let aws_account = text("AwsAccountId").or_else(|| arns().find_map(|text| part(text, |t| Arn::parse(t).and_then(Arn::account))));
+    let region = text("Region").or_else(|| arns().find_map(|text| part(text, |t| Arn::parse(t).and_then(Arn::region))));
+    let own_account = aws_account.clone().map(|uid| Account { uid, name: text("AwsAccountName") });
 
-    let resources: Vec<_> = asff.resources.0.into_iter().filter_map(|r| resource(r, own_account.as_ref())).collect();
+    let resources: Vec<_> = asff.get("Resources").items().filter_map(|r| resource(r, own_account.as_ref())).collect();
     let cloud = resources.first().map_or(Cloud::Aws, |r| r.cloud);
     let account = if cloud == Cloud::Aws { own_account } else { resources.first().and_then(|r| r.account.clone()) };
 
-    let archived = asff.record_state.as_deref().is_some_and(|s| s.eq_ignore_ascii_case("ARCHIVED"));
-    let workflow = asff.workflow.0.unwrap_or_default().status;
-    let title = asff.title.0.or_else(|| rule.clone()).unwrap_or_default();
-    let sample = asff.sample.as_deref() == Some("true")
+    let record_state = text("RecordState");
+    let archived = record_state.as_deref().is_some_and(|s| s.eq_ignore_ascii_case("ARCHIVED"));
+    let workflow = asff.path(&["Workflow", "Status"]).text();
+    let title = title.or_else(|| rule.clone()).unwrap_or_default();
+    let sample = asff.get("Sample").str() == Some("true")
         || title.starts_with("[SAMPLE]")
         || product_fields.text("aws/guardduty/service/additionalInfo/sample").is_some_and(|s| s == "true");
-    let severity_in = asff.severity.0.unwrap_or_default();
-    let (severity, severity_original) = match severity(&severity_in) {
+    let severity_in = asff.get("Severity");
+    let (severity, severity_in) = match severity(severity_in) {
         Severity::Unknown => {
-            let imported = provider.severity.0.unwrap_or(severity_in);
-            (severity(&imported), imported)
+            let imported = if provider.get("Severity").is_object() { provider.get("Severity") } else { severity_in };
+            (severity(imported), imported)
         }
         known => (known, severity_in),
     };
+    let (created, updated) = (asff.get("CreatedAt").time(), asff.get("UpdatedAt").time());
 
     Ok(Finding {
         source: Source::SecurityHub,
         class,
-        activity: match (archived, asff.created_at.0, asff.updated_at.0) {
+        activity: match (archived, created, updated) {
             (true, ..) => Activity::Close,
             (false, Some(created), Some(updated)) if created != updated => Activity::Update,
             _ => Activity::Create,
@@ -210,35 +211,46 @@ fn from_asff<'a>(asff: Asff<'a>, raw: &'a str) -> Result<Finding<'a>, NormalizeE
         },
         uid,
         title,
-        desc: asff.description.0,
+        desc: text("Description"),
         rule,
         policy: None,
         types,
         severity,
-        severity_original: severity_original.original.or(severity_original.label).or(severity_original.product).0,
+        severity_original: severity_in.any(&["Original", "Label", "Product"]).text(),
         status: if archived { FindingStatus::Archived } else { workflow_status(workflow.as_deref()) },
-        status_original: if archived { asff.record_state.0 } else { workflow.0 },
-        time: asff.updated_at.or(asff.created_at).0,
-        created: asff.created_at.0,
-        modified: asff.updated_at.0,
-        first_seen: asff.first_observed_at.0,
-        last_seen: asff.last_observed_at.0,
+        status_original: if archived { record_state } else { workflow },
+        time: updated.or(created),
+        created,
+        modified: updated,
+        first_seen: asff.get("FirstObservedAt").time(),
+        last_seen: asff.get("LastObservedAt").time(),
         cloud,
         account,
         region,
         resources,
         compliance,
         vulnerabilities,
-        guidance: asff.remediation.0.and_then(|r| r.recommendation.0).and_then(|r| {
-            let references: Vec<_> = r.url.0.into_iter().collect();
-            let desc = r.text.0.unwrap_or_default();
-            (!desc.is_empty() || !references.is_empty()).then_some(Guidance { desc, references })
-        }),
+        guidance: guidance(asff.path(&["Remediation", "Recommendation"])),
         risk: None,
-        product: product(product_arn, asff.product_name.0, asff.company_name.0, &product_fields),
+        product: product(product_arn, text("ProductName"), text("CompanyName"), product_fields),
         sample,
-        raw: Cow::Borrowed(raw),
+        raw: Cow::Borrowed(asff.raw()),
     })
+}
+
+fn guidance<'a>(recommendation: Json<'_, 'a>) -> Option<Guidance<'a>> {
+    let (desc, url) = (recommendation.get("Text").text(), recommendation.get("Url").text());
+    (desc.is_some() || url.is_some()).then(|| Guidance { desc: desc.unwrap_or_default(), references: url.into_iter().collect() })
+}
+
+/// An object whose members are looked up by their exact names: keys of a product's own, paths among them.
+#[derive(Clone, Copy)]
+struct Named<'d, 'a>(Json<'d, 'a>);
+
+impl<'a> Named<'_, 'a> {
+    fn text(self, name: &str) -> Option<Text<'a>> {
+        self.0.members().find(|(member, _)| member.as_ref() == name).and_then(|(_, value)| value.text())
+    }
 }
 
 /// `aws/securityhub` of `arn:aws:securityhub:eu-west-1::product/aws/securityhub`, of either generation.
@@ -248,7 +260,7 @@ pub(crate) fn product_slug(product_arn: &str) -> &str {
 }
 
 /// The class by product where the product decides it, else by what the finding holds.
-fn class(slug: &str, has_vulnerabilities: bool, compliance: &ComplianceIn<'_>, types: &[Text<'_>]) -> FindingClass {
+fn class(slug: &str, has_vulnerabilities: bool, compliance: Json<'_, '_>, types: &[Text<'_>]) -> FindingClass {
     const CHECKS: &str = "Software and Configuration Checks";
     let typed = |prefix: &str| types.iter().any(|t| t.starts_with(prefix));
     match slug {
@@ -256,7 +268,7 @@ fn class(slug: &str, has_vulnerabilities: bool, compliance: &ComplianceIn<'_>, t
         "aws/securityhub" => FindingClass::Compliance,
         "aws/guardduty" | "aws/macie" => FindingClass::Detection,
         _ if has_vulnerabilities => FindingClass::Vulnerability,
-        _ if compliance.status.0.is_some() || compliance.security_control_id.0.is_some() => FindingClass::Compliance,
+        _ if compliance.any(&["Status", "SecurityControlId"]).text().is_some() => FindingClass::Compliance,
         _ if typed("Software and Configuration Checks/Vulnerabilities") => FindingClass::Vulnerability,
         _ if typed(CHECKS) => FindingClass::Compliance,
         _ => FindingClass::Detection,
@@ -264,29 +276,30 @@ fn class(slug: &str, has_vulnerabilities: bool, compliance: &ComplianceIn<'_>, t
 }
 
 fn compliance<'a>(
-    compliance: ComplianceIn<'a>,
+    compliance: Json<'_, 'a>,
     slug: &str,
     class: FindingClass,
     rule: Option<&Text<'a>>,
-    fields: &Entries<'a, LText<'a>>,
+    fields: Named<'_, 'a>,
 ) -> Compliance<'a> {
-    let mut standards: Vec<_> = compliance.associated_standards.0.into_iter().filter_map(|s| s.standards_id.0).collect();
+    let mut standards: Vec<_> = compliance.get("AssociatedStandards").items().filter_map(|s| s.get("StandardsId").text()).collect();
     if standards.is_empty() {
-        standards.extend(fields.text("StandardsArn").or_else(|| fields.text("StandardsGuideArn")).cloned());
+        standards.extend(fields.text("StandardsArn").or_else(|| fields.text("StandardsGuideArn")));
     }
-    let reasons: Vec<_> = compliance.status_reasons.0.into_iter().filter_map(|r| r.description.or(r.reason_code).0).collect();
+    let reasons: Vec<_> = compliance.get("StatusReasons").items().filter_map(|r| r.any(&["Description", "ReasonCode"]).text()).collect();
     let fallback = || if class == FindingClass::Compliance { control(slug, rule, fields) } else { None };
+    let status = compliance.get("Status").text();
     Compliance {
-        control: compliance.security_control_id.0.or_else(fallback),
+        control: compliance.get("SecurityControlId").text().or_else(fallback),
         standards,
-        requirements: compliance.related_requirements.0,
-        status: match compliance.status.as_deref() {
+        requirements: compliance.get("RelatedRequirements").texts(),
+        status: match status.as_deref() {
             Some("PASSED") => ComplianceStatus::Pass,
             Some("FAILED") => ComplianceStatus::Fail,
             Some("WARNING") => ComplianceStatus::Warning,
             _ => ComplianceStatus::Unknown,
         },
-        status_code: compliance.status.0,
+        status_code: status,
         status_detail: match reasons.len() {
             0 => None,
             1 => reasons.into_iter().next(),
@@ -300,10 +313,10 @@ fn compliance<'a>(
 /// - CIS numbers mean different checks in different versions, so standard and version stay with them:
 ///   `cis-aws-foundations-benchmark/v/1.2.0/1.3`;
 /// - else what follows the last slash of `GeneratorId`, for Prowler without its prefix (`accessanalyzer_enabled`).
-fn control<'a>(slug: &str, rule: Option<&Text<'a>>, fields: &Entries<'a, LText<'a>>) -> Option<Text<'a>> {
+fn control<'a>(slug: &str, rule: Option<&Text<'a>>, fields: Named<'_, 'a>) -> Option<Text<'a>> {
     const CIS: &str = "cis-aws-foundations-benchmark/v/";
     if let Some(control) = fields.text("ControlId") {
-        return Some(control.clone());
+        return Some(control);
     }
     let rule_id = fields.text("RuleId");
     let guide = fields.text("StandardsGuideArn").and_then(|arn| arn.find(CIS).and_then(|at| arn.get(at..)).map(str::to_owned));
@@ -314,7 +327,7 @@ fn control<'a>(slug: &str, rule: Option<&Text<'a>>, fields: &Entries<'a, LText<'
             None => part(generator, |g| g.get(at..)),
         };
     }
-    if let (Some(standard), Some(number)) = (guide, rule_id) {
+    if let (Some(standard), Some(number)) = (guide, rule_id.as_ref()) {
         return Some(Cow::Owned(format!("{standard}/{number}")));
     }
     part(generator, |g| {
@@ -322,18 +335,16 @@ fn control<'a>(slug: &str, rule: Option<&Text<'a>>, fields: &Entries<'a, LText<'
         let tail = if slug == "prowler/prowler" { tail.strip_prefix("prowler-").unwrap_or(tail) } else { tail };
         (!tail.is_empty()).then_some(tail)
     })
-    .or_else(|| rule_id.cloned())
+    .or(rule_id)
 }
 
-fn vulnerability(vulnerability: VulnerabilityIn<'_>) -> Vulnerability<'_> {
-    let id = vulnerability.id.0;
+fn vulnerability<'a>(vulnerability: Json<'_, 'a>) -> Vulnerability<'a> {
+    let id = vulnerability.get("Id").text();
     let is_cve = id.as_deref().is_some_and(|id| id.starts_with("CVE-"));
-    let newest = vulnerability.cvss.0.into_iter().filter(|c| c.base_score.0.is_some()).reduce(|best, next| {
-        let newer = next.version.as_deref() > best.version.as_deref();
-        if newer { next } else { best }
-    });
+    let scored = vulnerability.get("Cvss").items().filter(|cvss| cvss.get("BaseScore").is_present());
+    let newest = scored.reduce(|best, next| if next.get("Version").str() > best.get("Version").str() { next } else { best });
     let (cve, advisory) = if is_cve { (id, None) } else { (None, id) };
-    Vulnerability { cve, advisory, title: None, cvss: newest.and_then(|c| c.base_score.0) }
+    Vulnerability { cve, advisory, title: None, cvss: newest.and_then(|cvss| cvss.get("BaseScore").text()) }
 }
 
 /// A CVE id that stands at the end of a rule (`scanner/CVE-2024-1`) or at the start of a title (`CVE-2024-1 - openssl`).
@@ -344,14 +355,14 @@ fn cve_in(text: &str) -> Option<&str> {
 }
 
 /// Label, else the normalised number, else the product's own: GuardDuty and its like count to 10, the others to 100.
-fn severity(severity: &SeverityIn<'_>) -> Severity {
-    let label = severity.label.as_deref().map_or(Severity::Unknown, Severity::parse);
-    let number = |text: &LText<'_>| text.as_deref().and_then(|t| t.parse::<f64>().ok());
+fn severity(severity: Json<'_, '_>) -> Severity {
+    let label = severity.get("Label").str().map_or(Severity::Unknown, Severity::parse);
+    let number = |name: &str| severity.get(name).str().and_then(|text| text.parse::<f64>().ok());
     if label != Severity::Unknown {
         return label;
     }
-    let product = || number(&severity.product).map(|n| if n <= 10.0 { n * 10.0 } else { n });
-    match number(&severity.normalized).or_else(product) {
+    let product = || number("Product").map(|n| if n <= 10.0 { n * 10.0 } else { n });
+    match number("Normalized").or_else(product) {
         Some(n) if n < 1.0 => Severity::Informational,
         Some(n) if n < 40.0 => Severity::Low,
         Some(n) if n < 70.0 => Severity::Medium,
@@ -371,11 +382,12 @@ fn workflow_status(status: Option<&str>) -> FindingStatus {
     }
 }
 
-fn resource<'a>(resource: ResourceIn<'a>, own_account: Option<&Account<'a>>) -> Option<Resource<'a>> {
-    let uid = resource.id.0?;
-    let kind = resource.r#type.0;
-    let cloud = resource_cloud(&uid, kind.as_deref(), resource.provider.as_deref(), resource.partition.as_deref());
-    let owner = resource.owner.0.and_then(|o| o.account.0).and_then(|a| Some(Account { uid: a.id.0?, name: a.name.0 }));
+fn resource<'a>(resource: Json<'_, 'a>, own_account: Option<&Account<'a>>) -> Option<Resource<'a>> {
+    let uid = resource.get("Id").text()?;
+    let kind = resource.get("Type").text();
+    let cloud = resource_cloud(&uid, kind.as_deref(), resource.get("Provider").str(), resource.get("Partition").str());
+    let owner = resource.path(&["Owner", "Account"]);
+    let owner = owner.any(&["Id", "Uid"]).text().map(|uid| Account { uid, name: owner.get("Name").text() });
     let named = |find: fn(&str) -> Option<&str>| part(&uid, find).map(|uid| Account { uid, name: None });
     let account = match cloud {
         Cloud::Aws => named(|t| Arn::parse(t).and_then(Arn::account))
@@ -385,15 +397,15 @@ fn resource<'a>(resource: ResourceIn<'a>, own_account: Option<&Account<'a>>) -> 
         Cloud::Azure => named(|t| after(t, "/subscriptions/")).or(owner),
         Cloud::Gcp => named(|t| after(t, "/projects/").or_else(|| after(t, "projects/"))).or(owner),
     };
-    let name = if kind.as_deref() == Some("AwsIamAccessKey") { None } else { resource.details.0.as_ref().and_then(details_name) };
+    let name = if kind.as_deref() == Some("AwsIamAccessKey") { None } else { details_name(resource.get("Details")) };
     Some(Resource {
         cloud,
         name: name.or_else(|| part(&uid, |t| Arn::parse(t).and_then(Arn::name))),
         uid,
         kind,
         account,
-        region: resource.region.0,
-        tags: resource.tags.0.unwrap_or_default().0.into_iter().map(|(key, value)| (key, value.0.unwrap_or_default())).collect(),
+        region: resource.get("Region").text(),
+        tags: resource.get("Tags").members().map(|(key, value)| (key.clone(), value.text().unwrap_or_default())).collect(),
     })
 }
 
@@ -424,7 +436,7 @@ fn after<'t>(text: &'t str, marker: &str) -> Option<&'t str> {
 }
 
 /// The name among a resource's details, by the members ASFF uses for it.
-fn details_name<'a>(details: &Entries<'a, stanch_core::lenient::LOne<Entries<'a, LText<'a>>>>) -> Option<Text<'a>> {
+fn details_name<'a>(details: Json<'_, 'a>) -> Option<Text<'a>> {
     const NAMES: &[&str] = &[
         "Name",
         "FunctionName",
@@ -445,19 +457,19 @@ fn details_name<'a>(details: &Entries<'a, stanch_core::lenient::LOne<Entries<'a,
         "LoadBalancerName",
         "StageName",
     ];
-    let details = details.0.iter().find_map(|(_, details)| details.0.as_ref())?;
-    NAMES.iter().find_map(|name| details.text(name)).cloned()
+    let (_, details) = details.members().find(|(_, details)| details.is_object())?;
+    details.any(NAMES).text()
 }
 
-fn product<'a>(arn: Option<Text<'a>>, name: Option<Text<'a>>, vendor: Option<Text<'a>>, fields: &Entries<'a, LText<'a>>) -> Product<'a> {
+fn product<'a>(arn: Option<Text<'a>>, name: Option<Text<'a>>, vendor: Option<Text<'a>>, fields: Named<'_, 'a>) -> Product<'a> {
     let slug = |take: fn(&str) -> Option<&str>| arn.as_ref().and_then(|arn| part(arn, |a| take(product_slug(a))));
     Product {
         name: name
-            .or_else(|| fields.text("aws/securityhub/ProductName").cloned())
+            .or_else(|| fields.text("aws/securityhub/ProductName"))
             .or_else(|| slug(|s| s.split_once('/').map(|(_, name)| name)))
             .unwrap_or_default(),
         vendor: vendor
-            .or_else(|| fields.text("aws/securityhub/CompanyName").cloned())
+            .or_else(|| fields.text("aws/securityhub/CompanyName"))
             .or_else(|| slug(|s| s.split_once('/').map(|(vendor, _)| vendor).filter(|v| !is_account(v))))
             .unwrap_or_default(),
         uid: arn,

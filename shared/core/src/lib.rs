@@ -11,6 +11,7 @@ pub mod expr;
 pub mod finding;
 pub mod fix;
 pub mod guard;
+pub mod json;
 pub mod lenient;
 pub mod normalize;
 pub mod ocsf;

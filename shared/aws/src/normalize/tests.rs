@@ -220,7 +220,7 @@ fn what_is_no_finding_says_what_it_is() {
 
 #[test]
 fn recognition_needs_only_the_top_level() {
-    let source = |json: &str| recognize(&Fields::read(json).unwrap());
+    let source = |json: &str| recognize(Doc::read(json).unwrap().root());
     assert_eq!(source(CONTROL), Some(Source::SecurityHub));
     assert_eq!(source(CONTROL_V2), Some(Source::SecurityHubV2));
     assert_eq!(source(VULNERABILITY), Some(Source::SecurityHub));
@@ -243,7 +243,7 @@ fn real_payloads_are_read() {
             match normalize(&text) {
                 Ok(list) => {
                     assert_eq!(list.len(), expected(&value), "{}", path.display());
-                    assert!(recognize(&Fields::read(&text).unwrap()).is_some(), "{}", path.display());
+                    assert!(recognize(Doc::read(&text).unwrap().root()).is_some(), "{}", path.display());
                     for finding in &list {
                         complete(finding, &path);
                     }
