@@ -110,7 +110,12 @@ fn a_write_whose_lease_is_nearly_over_is_not_sent() {
     let sandbox = Sandbox::seeded(now);
     let queue = Arc::new(Slow(0.into()));
     let world = World::with_queue(sandbox.clone(), Arc::new(sandbox), queue, &auto_rules());
-    let fixed = world.open(&subject(BUCKET).finding());
+    let id = wait(world.engine.ingest(vec![subject(BUCKET).finding()])).expect("taken in")[0].remediation.expect("opened");
+    wait(world.engine.run(id)).expect("a step");
+    let note = world.load(id).note;
+    assert!(note.contains("the intent took 33 s to store"), "{note}");
+    world.rest(id);
+    let fixed = world.load(id);
     assert_eq!(fixed.state, FIXED, "{}", fixed.note);
     let outcomes: Vec<Outcome> = fixed.fix.iter().flat_map(|r| &r.attempts).filter_map(|a| a.result.as_ref()).map(|r| r.outcome).collect();
     assert_eq!(outcomes, [Outcome::NotApplied, Outcome::Applied]);

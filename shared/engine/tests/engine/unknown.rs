@@ -1,7 +1,7 @@
 //! Writes whose outcome is unknown, throttling, and a process that dies between intent and result.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use stanch_core::api::{ApiRequest, ApiResponse};
@@ -123,10 +123,12 @@ fn dying_between_intent_and_result_ends_right_with_nothing_applied_twice() {
     }
 }
 
-/// A cloud whose lists do not show a group that was made the first times they are asked.
+/// A cloud whose lists do not show a group that was made the first times they are asked; `then` comes of the look for it that
+/// is the first to show it.
 struct Lagging {
     sandbox: Sandbox,
     hidden: AtomicUsize,
+    then: Mutex<Option<FaultKind>>,
 }
 
 impl CloudApi for Lagging {
@@ -136,23 +138,42 @@ impl CloudApi for Lagging {
         if listed && self.hidden.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
             return Box::pin(std::future::ready(Ok(ApiResponse::ok(json!({"SecurityGroups": []})))));
         }
+        if listed && format!("{:?}", request.call).contains("tag:stanch:change") {
+            let fault = self.then.lock().expect("a lock").take();
+            fault.into_iter().for_each(|kind| self.sandbox.inject(Fault::once(kind, request.name())));
+        }
         self.sandbox.call(request, timeout_ms)
     }
+}
+
+fn lagging(then: Option<FaultKind>) -> World {
+    let sandbox = Sandbox::seeded(now);
+    let clouds = Lagging { sandbox: sandbox.clone(), hidden: AtomicUsize::new(2), then: Mutex::new(then) };
+    let world = World::through(sandbox, Arc::new(clouds), &auto_rules());
+    world.sandbox.inject(Fault::once(FaultKind::TimeoutLanded, "ec2.CreateSecurityGroup"));
+    world
 }
 
 /// It is to be sent again; the read and the look right before that show what the first send made.
 #[test]
 fn what_a_lost_answer_made_and_lists_show_late_is_found_with_what_it_gives() {
-    let sandbox = Sandbox::seeded(now);
-    let clouds = Arc::new(Lagging { sandbox: sandbox.clone(), hidden: AtomicUsize::new(2) });
-    let world = World::through(sandbox, clouds, &auto_rules());
-    world.sandbox.inject(Fault::once(FaultKind::TimeoutLanded, "ec2.CreateSecurityGroup"));
-    let held = world.open(&subject("aws-ec2-quarantine-instance").finding());
-    assert!(matches!(held.state, State::Contained { .. }), "{}: {}", held.state, held.note);
-    let made = world.sandbox.writes().iter().filter(|w| w.request.name() == "ec2.CreateSecurityGroup").count();
-    let results = held.fix.iter().flat_map(|run| &run.attempts).filter_map(|a| Some((a.change, a.result.as_ref()?.outcome)));
-    let results: Vec<_> = results.collect();
-    assert_eq!(made, 1, "{results:?}");
-    assert_eq!(results[..2], [(0, Outcome::NotSeen), (0, Outcome::AppliedByObservation)]);
-    assert_eq!(world.undo(held.id).state, State::RolledBack, "what was found can be put back");
+    for then in [None, Some(FaultKind::Unavailable)] {
+        let world = lagging(then);
+        let held = world.open(&subject("aws-ec2-quarantine-instance").finding());
+        assert!(matches!(held.state, State::Contained { .. }), "{then:?}: {}: {}", held.state, held.note);
+        let made = world.sandbox.writes().iter().filter(|w| w.request.name() == "ec2.CreateSecurityGroup").count();
+        let results = held.fix.iter().flat_map(|run| &run.attempts).filter_map(|a| Some((a.change, a.result.as_ref()?.outcome)));
+        let results: Vec<_> = results.collect();
+        assert_eq!(made, 1, "{then:?}: {results:?}");
+        assert_eq!(results[..2], [(0, Outcome::NotSeen), (0, Outcome::AppliedByObservation)], "{then:?}");
+        assert_eq!(world.undo(held.id).state, State::RolledBack, "what was found can be put back");
+    }
+}
+
+#[test]
+fn a_look_that_is_refused_calls_a_person_and_nothing_is_sent_again() {
+    let world = lagging(Some(FaultKind::Denied));
+    let stuck = world.open(&subject("aws-ec2-quarantine-instance").finding());
+    assert_eq!((stuck.state, world.sandbox.writes().len()), (State::Stuck, 1), "{}", stuck.note);
+    assert!(stuck.note.contains("what change 1 made cannot be looked for"), "{}", stuck.note);
 }

@@ -1,16 +1,17 @@
 //! One change at a time: what is checked before each, who is waited for, and when a person is called instead.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use stanch_core::api::{ApiRequest, ApiResponse};
 use stanch_core::finding::Millis;
-use stanch_core::port::{ApiError, BoxFuture, CloudApi, Commit, Store};
+use stanch_core::port::{ApiError, BoxFuture, CloudApi, Commit, Filter, Store};
 use stanch_core::remediation::{Outcome, Remediation, RemediationId, Run};
 use stanch_core::state::{Resolution, State};
 use stanch_engine::Next;
 use stanch_sandbox::{Fault, FaultKind, Sandbox};
+use stanch_store::SqliteStore;
 
 use crate::subjects::subject;
 use crate::world::{World, auto_rules, is_write, library, now, turn_to, wait};
@@ -109,7 +110,45 @@ fn nobody_looks_for_a_lost_write_before_its_lease_and_the_settle_time_are_over()
     }
     turn_to(ready);
     wait(world.engine.run(id)).expect("a step");
-    assert_eq!(outcomes(&world.load(id)), [Outcome::NotSeen, Outcome::Applied]);
+    let ended = world.load(id);
+    assert_eq!(outcomes(&ended), [Outcome::NotSeen, Outcome::Applied]);
+    let sends: Vec<_> = ended.fix.iter().flat_map(|run| &run.attempts).map(|a| (a.number, a.client_token.clone())).collect();
+    assert_eq!(sends, [(1, attempt.client_token.clone()), (2, attempt.client_token.clone())], "the same token at every send of a change");
+    assert!(attempt.client_token.is_some_and(|token| token.len() == 32 && token.bytes().all(|b| b.is_ascii_hexdigit())));
+}
+
+/// A cloud that looks, at each write, when the case comes back should its worker die right now.
+struct Peeking {
+    sandbox: Sandbox,
+    store: OnceLock<Arc<SqliteStore>>,
+    seen: Mutex<Vec<(Option<Millis>, Option<String>)>>,
+}
+
+impl CloudApi for Peeking {
+    fn call<'a>(&'a self, request: &'a ApiRequest, timeout_ms: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>> {
+        Box::pin(async move {
+            if let Some(store) = self.store.get().filter(|_| is_write(request)) {
+                let id = store.list(&Filter::default()).await.expect("rows")[0].id;
+                let case = store.load(id).await.expect("reads").expect("a case");
+                let token = case.fix.and_then(|run| run.attempts.last()?.client_token.clone());
+                self.seen.lock().expect("a lock").push((case.next_at, token));
+            }
+            self.sandbox.call(request, timeout_ms).await
+        })
+    }
+}
+
+#[test]
+fn at_each_write_the_store_knows_when_to_look_for_it_and_by_which_token() {
+    let sandbox = Sandbox::seeded(now);
+    let clouds = Arc::new(Peeking { sandbox: sandbox.clone(), store: OnceLock::new(), seen: Mutex::default() });
+    let world = World::through(sandbox, clouds.clone(), &auto_rules());
+    assert!(clouds.store.set(world.store.clone()).is_ok());
+    assert_eq!(world.open(&subject(INGRESS).finding()).state, FIXED);
+    let seen = clouds.seen.lock().expect("a lock").clone();
+    let [(first_at, first), (second_at, second)] = seen.as_slice() else { panic!("{seen:?}") };
+    assert_eq!((*first_at, *second_at), (Some(now() + 35_000 + settle(INGRESS)), Some(now() + 35_000 + settle(INGRESS))));
+    assert!(first.is_some() && second.is_some() && first != second, "each change has a token of its own: {seen:?}");
 }
 
 #[test]
@@ -147,6 +186,8 @@ fn a_change_that_is_gone_again_is_waited_for_as_long_as_reads_lag_and_then_a_per
     let (world, id) = first_of_several();
     let applied = world.load(id).fix.expect("a run").attempts[0].result.clone().expect("a result").at;
     world.sandbox.put(subject(INGRESS).cloud, subject(INGRESS).uid, before);
+    turn_to(applied + 5_000);
+    assert_eq!(wait(world.engine.run(id)).expect("a step"), Next::At(now() + 5_000), "a young write is looked for soon");
     let patience = settle(INGRESS).min(120_000);
     turn_to(applied + patience - 1);
     assert_eq!(wait(world.engine.run(id)).expect("a step"), Next::At(now() + (patience - 1).clamp(2_000, 30_000)));
