@@ -1,11 +1,11 @@
 //! The real store, made to fail where a test says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use stanch_core::chain::ChainEntry;
+use stanch_core::chain::{ChainEntry, ChainHead};
 use stanch_core::cloud::ResourceUid;
 use stanch_core::finding::Millis;
 use stanch_core::port::{BoxFuture, Cap, Commit, Filter, Head, Hold, OutboxItem, Parked, Store, StoreError, Summary};
@@ -23,6 +23,8 @@ pub(crate) struct FaultyStore {
     locked: Mutex<BTreeSet<RemediationId>>,
     /// This call fails.
     failing: Mutex<Option<&'static str>>,
+    /// What somebody made of the ends of records.
+    tampered: Mutex<BTreeMap<RemediationId, Option<ChainHead>>>,
 }
 
 impl FaultyStore {
@@ -33,6 +35,7 @@ impl FaultyStore {
             unreadable: Mutex::default(),
             locked: Mutex::default(),
             failing: Mutex::default(),
+            tampered: Mutex::default(),
         }
     }
 
@@ -54,6 +57,11 @@ impl FaultyStore {
 
     pub(crate) fn fail(&self, call: &'static str) {
         *self.failing.lock().expect("a lock") = Some(call);
+    }
+
+    /// From now on a record ends there, or is gone with its remediation.
+    pub(crate) fn tamper(&self, id: RemediationId, end: Option<ChainHead>) {
+        self.tampered.lock().expect("a lock").insert(id, end);
     }
 
     fn via<'a, T: Send + 'a>(&self, call: BoxFuture<'a, Result<T, StoreError>>) -> BoxFuture<'a, Result<T, StoreError>> {
@@ -149,7 +157,15 @@ impl Store for FaultyStore {
         self.via(self.real.unpark(id))
     }
     fn heads(&self, after: Option<RemediationId>, limit: usize) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
-        self.via(self.real.heads(after, limit))
+        let tampered = self.tampered.lock().expect("a lock").clone();
+        self.via(Box::pin(async move {
+            let heads = self.real.heads(after, limit).await?;
+            let as_shown = |head: Head| match tampered.get(&head.id) {
+                None => Some(head),
+                Some(end) => end.clone().map(|chain| Head { chain, ..head }),
+            };
+            Ok(heads.into_iter().filter_map(as_shown).collect())
+        }))
     }
     fn prune(&self, before: Millis) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.via(self.real.prune(before))

@@ -1,7 +1,8 @@
 //! What is counted: each thing once, under names and labels of the list.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 
 use stanch_core::port::{Meter, Store};
 use stanch_core::remediation::Outcome;
@@ -161,10 +162,36 @@ fn the_queue_is_as_old_as_what_is_due_longest() {
         let off = seconds * 1_000 - age();
         assert!((0..=1_000).contains(&off), "{seconds} s: off by {off} ms");
     }
+    turn_to(now() + 1_700);
+    assert_eq!(age() % 1_000, 0, "to the second: {}", age());
     world.reconcile();
     assert_eq!(age(), 0);
     let waited = world.tally.times.lock().expect("a lock").get("stanch_queue_wait_seconds").cloned();
-    assert!(waited.as_ref().is_some_and(|w| w.len() == 1 && w.iter().all(|s| (699_999.0..=700_000.0).contains(s))), "{waited:?}");
+    assert!(waited.as_ref().is_some_and(|w| w.len() == 1 && w.iter().all(|s| (700_001.0..=700_002.0).contains(s))), "{waited:?}");
     world.reconcile();
     world.tally.check(&[("stanch_reconciles_total", "", 2)]);
+}
+
+#[test]
+fn the_outbox_is_as_old_as_its_oldest_message_even_one_put_off() {
+    let mut world = World::new();
+    // Ids that tell when they were made, as the programs make them.
+    let made = AtomicU8::new(0);
+    world.ports.new_id = Arc::new(move || {
+        let number = made.fetch_add(1, Ordering::Relaxed);
+        uuid::Builder::from_unix_timestamp_millis(now().unsigned_abs(), &[number; 10]).into_uuid()
+    });
+    world.set_rules("rule: tell\nmode: record\ndo:\n  - notify: {channel: team}\n");
+    let age = || wait(world.engine.health()).expect("health").outbox_age_ms;
+    assert_eq!(age(), 0);
+    world.post.close("team", true);
+    wait(world.engine.ingest(vec![subject(BUCKET).finding()])).expect("taken in");
+    turn_to(now() + 90_000);
+    assert_eq!(age(), 90_000);
+    wait(world.engine.send_outbox(10)).expect("tried");
+    assert_eq!(age(), 90_000, "put off, and still waiting");
+    world.post.reopen("team");
+    turn_to(now() + 3_600_000);
+    wait(world.engine.send_outbox(10)).expect("sent");
+    assert_eq!(age(), 0);
 }
