@@ -9,7 +9,8 @@ use std::borrow::Cow;
 
 use stanch_core::cloud::{Account, Cloud, Resource, Text};
 use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingStatus, Guidance, Product, Severity, Source};
-use stanch_core::normalize::{Fields, NormalizeError, Normalized, events};
+use stanch_core::json::{Doc, Json};
+use stanch_core::normalize::{NormalizeError, Normalized, events};
 
 use crate::arm::ArmId;
 use crate::payload::{link, part, text};
@@ -48,7 +49,7 @@ pub fn normalize_compliance(json: &str) -> Normalized<'_> {
 }
 
 /// Which kind of Defender event has these top-level fields.
-pub fn recognize(fields: &Fields<'_>) -> Option<Source> {
+pub fn recognize(fields: Json<'_, '_>) -> Option<Source> {
     if let Some(kind) = resource_type(fields) {
         let kind = kind.to_ascii_lowercase();
         let found = match kind.strip_prefix("microsoft.security/") {
@@ -65,14 +66,14 @@ pub fn recognize(fields: &Fields<'_>) -> Option<Source> {
             return found;
         }
     }
-    let flat = !fields.has("properties") && (fields.has("SystemAlertId") || fields.has("AlertType"));
+    let flat = !fields.get("properties").is_present() && (fields.get("SystemAlertId").is_present() || fields.get("AlertType").is_present());
     flat.then_some(Source::DefenderAlert)
 }
 
 fn delivery<'a>(json: &'a str, wanted: &[Source], accepted: &'static str) -> Normalized<'a> {
     let mut findings = Vec::new();
     let mut not_a_finding = None;
-    let mut take = |event: &'a str, fields: &Fields<'a>| match one(event, fields, wanted, accepted) {
+    let mut take = |event: Json<'_, 'a>| match one(event, wanted, accepted) {
         Ok(finding) => {
             findings.push(finding);
             Ok(())
@@ -84,14 +85,12 @@ fn delivery<'a>(json: &'a str, wanted: &[Source], accepted: &'static str) -> Nor
         Err(error) => Err(error),
     };
     for event in events(json)? {
-        let fields = Fields::read(event)?;
-        match fields.get("body").filter(|raw| recognize(&fields).is_none() && raw.starts_with(['{', '['])) {
-            Some(body) => {
-                for event in events(body)? {
-                    take(event, &Fields::read(event)?)?;
-                }
-            }
-            None => take(event, &fields)?,
+        let doc = Doc::read(event)?;
+        let body = doc.root().get("body");
+        if (body.is_object() || body.is_list()) && recognize(doc.root()).is_none() {
+            events(body.raw())?.into_iter().try_for_each(|event| take(Doc::read(event)?.root()))?;
+        } else {
+            take(doc.root())?;
         }
     }
     match not_a_finding {
@@ -100,7 +99,7 @@ fn delivery<'a>(json: &'a str, wanted: &[Source], accepted: &'static str) -> Nor
     }
 }
 
-fn one<'a>(event: &'a str, fields: &Fields<'a>, wanted: &[Source], accepted: &'static str) -> Result<Finding<'a>, NormalizeError> {
+fn one<'a>(fields: Json<'_, 'a>, wanted: &[Source], accepted: &'static str) -> Result<Finding<'a>, NormalizeError> {
     let Some(source) = recognize(fields) else { return Err(unrecognised(fields, accepted)) };
     if !wanted.contains(&source) {
         return Err(NormalizeError::Unrecognised { looked_like: looks_like(source).to_owned(), accepted });
@@ -111,7 +110,7 @@ fn one<'a>(event: &'a str, fields: &Fields<'a>, wanted: &[Source], accepted: &'s
         Source::DefenderCompliance => compliance::read(fields)?,
         _ => assessment::read(fields)?,
     };
-    finding.raw = Cow::Borrowed(event);
+    finding.raw = Cow::Borrowed(fields.raw());
     Ok(finding)
 }
 
@@ -124,7 +123,7 @@ fn looks_like(source: Source) -> &'static str {
     }
 }
 
-fn unrecognised(fields: &Fields<'_>, accepted: &'static str) -> NormalizeError {
+fn unrecognised(fields: Json<'_, '_>, accepted: &'static str) -> NormalizeError {
     let kind = resource_type(fields).unwrap_or_default().to_ascii_lowercase();
     if kind.starts_with("microsoft.security/securescore") {
         return NormalizeError::NotAFinding {
@@ -133,7 +132,7 @@ fn unrecognised(fields: &Fields<'_>, accepted: &'static str) -> NormalizeError {
         };
     }
     let event = text(fields, &["eventType", "type"]).unwrap_or_default();
-    if fields.has("validationCode") || event.eq_ignore_ascii_case("Microsoft.EventGrid.SubscriptionValidationEvent") {
+    if fields.get("validationCode").is_present() || event.eq_ignore_ascii_case("Microsoft.EventGrid.SubscriptionValidationEvent") {
         return NormalizeError::NotAFinding { what: "a subscription handshake", why: "it asks only whether this endpoint exists" };
     }
     let looked_like = if kind.is_empty() { fields.names() } else { format!("an object of type `{kind}`") };
@@ -141,7 +140,7 @@ fn unrecognised(fields: &Fields<'_>, accepted: &'static str) -> NormalizeError {
 }
 
 /// `type`, or what the ARM id says when it is missing.
-fn resource_type<'a>(fields: &Fields<'a>) -> Option<Text<'a>> {
+fn resource_type<'a>(fields: Json<'_, 'a>) -> Option<Text<'a>> {
     text(fields, &["type"]).or_else(|| {
         let id = text(fields, &["id"])?;
         ArmId::parse(&id).map(|id| Cow::Owned(id.kind.into_owned()))
@@ -157,7 +156,7 @@ fn product<'a>(name: Option<Text<'a>>, vendor: Option<Text<'a>>) -> Product<'a> 
 }
 
 /// The finding that assessments, sub-assessments and compliance results have in common: all are ARM resources.
-fn arm_finding<'a>(source: Source, fields: &Fields<'a>) -> Result<(Finding<'a>, Text<'a>), NormalizeError> {
+fn arm_finding<'a>(source: Source, fields: Json<'_, 'a>) -> Result<(Finding<'a>, Text<'a>), NormalizeError> {
     let kind = looks_like(source);
     let problem = |problem| NormalizeError::Field {
         kind,
@@ -180,10 +179,10 @@ fn arm_finding<'a>(source: Source, fields: &Fields<'a>) -> Result<(Finding<'a>, 
 
 /// What the export says it did with the row: `Insert`, `Write` or `Delete`. A deletion says that the row is gone and nothing
 /// about the resource, whatever status it still carries.
-fn apply_action(finding: &mut Finding<'_>, fields: &Fields<'_>) {
+fn apply_action(finding: &mut Finding<'_>, fields: Json<'_, '_>) {
     let action = ["assessmentEventDataEnrichment", "subAssessmentEventDataEnrichment", "securityEventDataEnrichment"]
         .iter()
-        .find_map(|name| text(&fields.object(name), &["action"]));
+        .find_map(|name| text(fields.get(name), &["action"]));
     match action.as_deref() {
         Some(action) if action.eq_ignore_ascii_case("Delete") => {
             finding.activity = Activity::Close;

@@ -5,28 +5,26 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
 use stanch_core::cloud::Text;
 use stanch_core::finding::Millis;
-use stanch_core::lenient::{LList, LText, LTime};
-use stanch_core::normalize::Fields;
+use stanch_core::json::{Doc, Json};
 
 /// The first of these fields that holds text, a number or a boolean.
-pub(crate) fn text<'a>(fields: &Fields<'a>, names: &[&str]) -> Option<Text<'a>> {
-    names.iter().find_map(|name| serde_json::from_str::<LText<'a>>(fields.get(name)?).ok()?.0)
+pub(crate) fn text<'a>(fields: Json<'_, 'a>, names: &[&str]) -> Option<Text<'a>> {
+    names.iter().find_map(|name| fields.get(name).text())
 }
 
 /// The first of these fields that holds a time.
-pub(crate) fn time(fields: &Fields<'_>, names: &[&str]) -> Option<Millis> {
-    names.iter().find_map(|name| serde_json::from_str::<LTime>(fields.get(name)?).ok()?.0)
+pub(crate) fn time(fields: Json<'_, '_>, names: &[&str]) -> Option<Millis> {
+    names.iter().find_map(|name| fields.get(name).time())
 }
 
 /// A list of texts: an array, one text, or an array written into a string.
-pub(crate) fn list<'a>(fields: &Fields<'a>, name: &str) -> Vec<Text<'a>> {
-    let items = fields.get(name).and_then(|raw| serde_json::from_str::<LList<'a>>(raw).ok()).unwrap_or_default().0;
+pub(crate) fn list<'a>(fields: Json<'_, 'a>, name: &str) -> Vec<Text<'a>> {
+    let items = fields.get(name).texts();
     match items.as_slice() {
-        [only] if only.trim_start().starts_with('[') => match serde_json::from_str::<LList<'_>>(only) {
-            Ok(inner) => inner.0.into_iter().map(|item| Cow::Owned(item.into_owned())).collect(),
+        [only] if only.trim_start().starts_with('[') => match Doc::read(only) {
+            Ok(inner) => owned(inner.root().texts()),
             Err(_) => items,
         },
         _ => items,
@@ -34,16 +32,24 @@ pub(crate) fn list<'a>(fields: &Fields<'a>, name: &str) -> Vec<Text<'a>> {
 }
 
 /// One text from each element of an array (or of an array written into a string): `read` for objects, the text itself for texts.
-pub(crate) fn each<'a>(fields: &Fields<'a>, name: &str, read: impl for<'b> Fn(&Fields<'b>) -> Option<Text<'b>>) -> Vec<Text<'a>> {
-    let Some(raw) = fields.get(name) else { return Vec::new() };
-    if !raw.starts_with('"') {
-        return elements(raw, &read);
+pub(crate) fn each<'a>(fields: Json<'_, 'a>, name: &str, read: impl for<'d, 'b> Fn(Json<'d, 'b>) -> Option<Text<'b>>) -> Vec<Text<'a>> {
+    let value = fields.get(name);
+    if value.is_object() || value.is_list() {
+        return elements(value, &read);
     }
-    match serde_json::from_str::<LText<'a>>(raw).ok().and_then(|inner| inner.0) {
-        Some(Cow::Borrowed(inner)) => elements(inner, &read),
-        Some(Cow::Owned(inner)) => elements(&inner, &read).into_iter().map(|item| Cow::Owned(item.into_owned())).collect(),
+    match value.text() {
+        Some(Cow::Borrowed(inner)) => Doc::read(inner).map(|inner| elements(inner.root(), &read)).unwrap_or_default(),
+        Some(Cow::Owned(inner)) => Doc::read(&inner).map(|inner| owned(elements(inner.root(), &read))).unwrap_or_default(),
         None => Vec::new(),
     }
+}
+
+fn owned<'a>(texts: Vec<Text<'_>>) -> Vec<Text<'a>> {
+    texts.into_iter().map(|text| Cow::Owned(text.into_owned())).collect()
+}
+
+fn elements<'a>(value: Json<'_, 'a>, read: &impl for<'d, 'b> Fn(Json<'d, 'b>) -> Option<Text<'b>>) -> Vec<Text<'a>> {
+    value.items().filter_map(|item| if item.is_object() { read(item) } else { item.text() }).collect()
 }
 
 /// A piece of a text, borrowed where the text is.
@@ -96,20 +102,6 @@ pub(crate) fn plain(html: Text<'_>) -> Text<'_> {
     Cow::Owned(lines.join("\n"))
 }
 
-fn elements<'a>(json: &'a str, read: &impl for<'b> Fn(&Fields<'b>) -> Option<Text<'b>>) -> Vec<Text<'a>> {
-    let items: Vec<&'a RawValue> = match serde_json::from_str(json) {
-        Ok(items) => items,
-        Err(_) => serde_json::from_str::<&RawValue>(json).into_iter().collect(),
-    };
-    items
-        .into_iter()
-        .filter_map(|item| {
-            let raw = item.get();
-            if raw.starts_with('{') { read(&Fields::read(raw).ok()?) } else { serde_json::from_str::<LText<'a>>(raw).ok()?.0 }
-        })
-        .collect()
-}
-
 /// What stands for the tag that `tail` starts with, and what follows it.
 fn tag(tail: &str) -> Option<(&'static str, &str)> {
     const BLOCKS: &[&str] = &["br", "p", "li", "ol", "ul", "div", "tr", "h1", "h2", "h3", "h4"];
@@ -147,11 +139,12 @@ mod tests {
 
     #[test]
     fn lists_hide_in_strings() {
-        let fields = Fields::read(r#"{"a":"[\"one\",\"two\"]","b":["x"],"c":"lone","d":"[broken","e":{"k":"v"}}"#).unwrap();
-        assert_eq!(list(&fields, "A"), ["one", "two"]);
-        assert_eq!(list(&fields, "b"), ["x"]);
-        assert_eq!(list(&fields, "c"), ["lone"]);
-        assert_eq!(list(&fields, "d"), ["[broken"]);
-        assert_eq!(each(&fields, "e", |f| text(f, &["k"])), ["v"]);
+        let doc = Doc::read(r#"{"a":"[\"one\",\"two\"]","b":["x"],"c":"lone","d":"[broken","e":{"k":"v"}}"#).unwrap();
+        let fields = doc.root();
+        assert_eq!(list(fields, "A"), ["one", "two"]);
+        assert_eq!(list(fields, "b"), ["x"]);
+        assert_eq!(list(fields, "c"), ["lone"]);
+        assert_eq!(list(fields, "d"), ["[broken"]);
+        assert_eq!(each(fields, "e", |f| text(f, &["k"])), ["v"]);
     }
 }

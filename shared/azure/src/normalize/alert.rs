@@ -5,43 +5,44 @@ use std::borrow::Cow;
 
 use stanch_core::cloud::{Account, Cloud, Resource, Text};
 use stanch_core::finding::{Activity, Finding, FindingClass, FindingStatus, Guidance, Source, SourceRef};
-use stanch_core::normalize::{Fields, NormalizeError};
+use stanch_core::json::Json;
+use stanch_core::normalize::NormalizeError;
 
 use super::{cloud_of, guidance, product, resource, severity, subscription};
 use crate::arm::ArmId;
 use crate::payload::{commas, each, list, part, text, time};
 
 /// Reads one alert. The id is the alert's name at the API, which the flat shapes call `SystemAlertId`.
-pub(super) fn read<'a>(fields: &Fields<'a>) -> Result<Finding<'a>, NormalizeError> {
-    let arm = fields.has("properties");
-    let body = if arm { fields.object("properties") } else { fields.clone() };
+pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
+    let arm = fields.get("properties").is_present();
+    let body = if arm { fields.get("properties") } else { fields };
     let arm_id = if arm { text(fields, &["id"]) } else { None };
-    let ids = resource_ids(&body);
-    let reference = reference(fields, &body, arm_id, ids.first())?;
+    let ids = resource_ids(body);
+    let reference = reference(fields, body, arm_id, ids.first())?;
 
-    let title = text(&body, &["AlertDisplayName", "DisplayName", "AlertName"]);
-    let desc = text(&body, &["Description"]);
-    let rule = text(&body, &["AlertType", "AlertName"]);
-    let resources = resources(&body, ids, reference.account.as_ref());
+    let title = text(body, &["AlertDisplayName", "DisplayName", "AlertName"]);
+    let desc = text(body, &["Description"]);
+    let rule = text(body, &["AlertType", "AlertName"]);
+    let resources = resources(body, ids, reference.account.as_ref());
     let cloud = resources.first().map_or(Cloud::Azure, |r| r.cloud);
 
-    let product = product(text(&body, &["ProductName"]), text(&body, &["VendorName"]));
+    let product = product(text(body, &["ProductName"]), text(body, &["VendorName"]));
     let mut finding = Finding::new(Source::DefenderAlert, FindingClass::Detection, cloud, reference.id.clone(), product);
     finding.sample = is_sample(title.as_deref(), desc.as_deref(), rule.as_deref());
     finding.title = title.or_else(|| rule.clone()).unwrap_or_default();
     finding.desc = desc;
     finding.rule = rule;
-    finding.types = types(&body);
-    severity(&mut finding, text(&body, &["Severity", "AlertSeverity", "ReportedSeverity"]));
-    status(&mut finding, text(&body, &["Status", "State"]));
-    finding.time = time(&body, &["TimeGenerated", "TimeGeneratedUtc", "ReportedTimeUtc"]);
+    finding.types = types(body);
+    severity(&mut finding, text(body, &["Severity", "AlertSeverity", "ReportedSeverity"]));
+    status(&mut finding, text(body, &["Status", "State"]));
+    finding.time = time(body, &["TimeGenerated", "TimeGeneratedUtc", "ReportedTimeUtc"]);
     finding.created = finding.time;
-    finding.modified = time(&body, &["ProcessingEndTime", "ProcessingEndTimeUtc"]);
-    finding.first_seen = time(&body, &["StartTimeUtc", "StartTime", "DetectedTimeUtc"]);
-    finding.last_seen = time(&body, &["EndTimeUtc", "EndTime"]);
+    finding.modified = time(body, &["ProcessingEndTime", "ProcessingEndTimeUtc"]);
+    finding.first_seen = time(body, &["StartTimeUtc", "StartTime", "DetectedTimeUtc"]);
+    finding.last_seen = time(body, &["EndTimeUtc", "EndTime"]);
     finding.account = reference.account.clone().map(|uid| Account { uid, name: None });
     finding.resources = resources;
-    finding.guidance = steps(&body);
+    finding.guidance = steps(body);
     finding.source_ref = reference;
     Ok(finding)
 }
@@ -49,8 +50,8 @@ pub(super) fn read<'a>(fields: &Fields<'a>) -> Result<Finding<'a>, NormalizeErro
 /// Name, location, subscription and resource group, each from the place that knows best: the alert's own ARM id, then the
 /// portal link (the only place where an exported alert says its location), then the resource it is about.
 fn reference<'a>(
-    fields: &Fields<'a>,
-    body: &Fields<'a>,
+    fields: Json<'_, 'a>,
+    body: Json<'_, 'a>,
     arm_id: Option<Text<'a>>,
     resource: Option<&Text<'a>>,
 ) -> Result<SourceRef<'a>, NormalizeError> {
@@ -99,7 +100,7 @@ fn after<'b>(uri: &'b str, word: &str) -> Option<&'b str> {
 
 /// The resources: each one the identifiers name, else the single id fields, else the machines among the entities. An alert that
 /// names none is about its subscription, which is where Defender keeps it.
-fn resources<'a>(body: &Fields<'a>, ids: Vec<Text<'a>>, account: Option<&Text<'a>>) -> Vec<Resource<'a>> {
+fn resources<'a>(body: Json<'_, 'a>, ids: Vec<Text<'a>>, account: Option<&Text<'a>>) -> Vec<Resource<'a>> {
     let only = ids.len() == 1;
     let mut resources: Vec<Resource<'a>> = Vec::new();
     for id in ids {
@@ -117,7 +118,7 @@ fn resources<'a>(body: &Fields<'a>, ids: Vec<Text<'a>>, account: Option<&Text<'a
     resources
 }
 
-fn resource_ids<'a>(body: &Fields<'a>) -> Vec<Text<'a>> {
+fn resource_ids<'a>(body: Json<'_, 'a>) -> Vec<Text<'a>> {
     let ids = each(body, "ResourceIdentifiers", |id| text(id, &["AzureResourceId", "AwsResourceId", "GcpResourceId"]));
     if !ids.is_empty() {
         return ids;
@@ -132,13 +133,13 @@ fn resource_ids<'a>(body: &Fields<'a>) -> Vec<Text<'a>> {
     })
 }
 
-fn native_id<'a>(body: &Fields<'a>) -> Option<Text<'a>> {
+fn native_id<'a>(body: Json<'_, 'a>) -> Option<Text<'a>> {
     each(body, "Entities", |entity| text(entity, &["AmazonResourceId", "AwsResourceId", "FullResourceName", "GcpResourceId"]))
         .into_iter()
         .find(|id| cloud_of(id) != Cloud::Azure)
 }
 
-fn types<'a>(body: &Fields<'a>) -> Vec<Text<'a>> {
+fn types<'a>(body: Json<'_, 'a>) -> Vec<Text<'a>> {
     let intents = ["Intent", "Intents", "Tactics"].iter().map(|name| list(body, name)).find(|list| !list.is_empty()).unwrap_or_default();
     intents.iter().flat_map(commas).filter(|intent| !intent.eq_ignore_ascii_case("Unknown")).collect()
 }
@@ -156,7 +157,7 @@ fn status<'a>(finding: &mut Finding<'a>, word: Option<Text<'a>>) {
     finding.status_original = word;
 }
 
-fn steps<'a>(body: &Fields<'a>) -> Option<Guidance<'a>> {
+fn steps<'a>(body: Json<'_, 'a>) -> Option<Guidance<'a>> {
     let mut steps = list(body, "RemediationSteps");
     let desc = if steps.len() > 1 { Some(Cow::Owned(steps.join("\n"))) } else { steps.pop() };
     let mut links = each(body, "ExtendedLinks", |link| text(link, &["Href"]));

@@ -4,43 +4,44 @@ use std::borrow::Cow;
 
 use stanch_core::cloud::{Account, Cloud, Resource, Text};
 use stanch_core::finding::{Compliance, Finding, Risk, Source};
-use stanch_core::normalize::{Fields, NormalizeError};
+use stanch_core::json::Json;
+use stanch_core::normalize::NormalizeError;
 
 use super::{apply_action, arm_finding, cloud_of, guidance, outcome, resource, severity};
 use crate::arm::ArmId;
 use crate::payload::{list, part, plain, text, time};
 
 /// Reads one assessment.
-pub(super) fn read<'a>(fields: &Fields<'a>) -> Result<Finding<'a>, NormalizeError> {
+pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
     let (mut finding, id) = arm_finding(Source::DefenderAssessment, fields)?;
-    let properties = fields.object("properties");
-    let metadata = properties.object("metadata");
-    let status = properties.object("status");
+    let properties = fields.get("properties");
+    let metadata = properties.get("metadata");
+    let status = properties.get("status");
 
-    finding.title = text(&properties, &["displayName"])
-        .or_else(|| text(&metadata, &["displayName"]))
+    finding.title = text(properties, &["displayName"])
+        .or_else(|| text(metadata, &["displayName"]))
         .or_else(|| finding.rule.clone())
         .unwrap_or_default();
-    finding.desc = text(&metadata, &["description"]).map(plain);
+    finding.desc = text(metadata, &["description"]).map(plain);
     finding.policy =
-        text(&metadata, &["policyDefinitionId"]).and_then(|policy| part(&policy, |id| id.trim_end_matches('/').rsplit('/').next()));
-    finding.types = list(&metadata, "categories");
-    severity(&mut finding, text(&metadata, &["severity"]));
-    finding.first_seen = time(&status, &["firstEvaluationDate"]);
+        text(metadata, &["policyDefinitionId"]).and_then(|policy| part(&policy, |id| id.trim_end_matches('/').rsplit('/').next()));
+    finding.types = list(metadata, "categories");
+    severity(&mut finding, text(metadata, &["severity"]));
+    finding.first_seen = time(status, &["firstEvaluationDate"]);
     finding.created = finding.first_seen;
-    finding.modified = time(&status, &["statusChangeDate"]);
+    finding.modified = time(status, &["statusChangeDate"]);
     finding.time = finding.modified;
-    compliance(&mut finding, &status);
-    finding.risk = risk(&properties.object("risk"));
-    let links = text(&properties.object("links"), &["azurePortalUri", "azurePortal"]);
-    finding.guidance = guidance(text(&metadata, &["remediationDescription"]).map(plain), links.into_iter().collect());
-    place(&mut finding, assessed(&properties.object("resourceDetails"), &id));
+    compliance(&mut finding, status);
+    finding.risk = risk(properties.get("risk"));
+    let links = text(properties.get("links"), &["azurePortalUri", "azurePortal"]);
+    finding.guidance = guidance(text(metadata, &["remediationDescription"]).map(plain), links.into_iter().collect());
+    place(&mut finding, assessed(properties.get("resourceDetails"), &id));
     apply_action(&mut finding, fields);
     Ok(finding)
 }
 
 /// Sets status and compliance from `{code, cause, description}`; the control is the finding's rule.
-pub(super) fn compliance<'a>(finding: &mut Finding<'a>, status: &Fields<'a>) {
+pub(super) fn compliance<'a>(finding: &mut Finding<'a>, status: Json<'_, 'a>) {
     let code = text(status, &["code"]);
     let (compliance, state) = outcome(code.as_deref().unwrap_or_default());
     let detail: Vec<Text<'a>> = ["cause", "description"].iter().filter_map(|name| text(status, &[name])).collect();
@@ -67,7 +68,7 @@ pub(super) fn place<'a>(finding: &mut Finding<'a>, resource: Resource<'a>) {
 
 /// The resource from `resourceDetails`, routed by its `source`. Without a usable id there it is what the assessment's own id
 /// hangs on.
-pub(super) fn assessed<'a>(details: &Fields<'a>, assessment: &Text<'a>) -> Resource<'a> {
+pub(super) fn assessed<'a>(details: Json<'_, 'a>, assessment: &Text<'a>) -> Resource<'a> {
     let scope = part(assessment, scope_of).unwrap_or_else(|| assessment.clone());
     let given = text(details, &["id", "AzureResourceId"]).filter(|id| ArmId::parse(id).is_some());
     let cloud = text(details, &["source"]).and_then(|source| Cloud::parse(&source));
@@ -99,7 +100,7 @@ fn scope_of(id: &str) -> Option<&str> {
     ArmId::parse(id).map(|id| id.scope).filter(|scope| !scope.is_empty())
 }
 
-fn risk<'a>(risk: &Fields<'a>) -> Option<Risk<'a>> {
+fn risk<'a>(risk: Json<'_, 'a>) -> Option<Risk<'a>> {
     let (level, factors) = (text(risk, &["level"]), list(risk, "riskFactors"));
     (level.is_some() || !factors.is_empty()).then_some(Risk { level, score: None, factors })
 }

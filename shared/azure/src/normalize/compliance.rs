@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use stanch_core::finding::{Compliance, Finding, Source};
-use stanch_core::normalize::{Fields, NormalizeError};
+use stanch_core::json::Json;
+use stanch_core::normalize::NormalizeError;
 
 use super::{apply_action, arm_finding, guidance, outcome, subscription};
 use crate::arm::ArmId;
@@ -11,13 +12,13 @@ use crate::payload::{part, text};
 
 /// Reads one regulatory compliance assessment. Its resource is the subscription, because it names no bad resource: it only
 /// counts them. The assessments with the same key (`compliance.control`) name them.
-pub(super) fn read<'a>(fields: &Fields<'a>) -> Result<Finding<'a>, NormalizeError> {
+pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
     let (mut finding, id) = arm_finding(Source::DefenderCompliance, fields)?;
-    let properties = fields.object("properties");
-    let state = text(&properties, &["state"]);
+    let properties = fields.get("properties");
+    let state = text(properties, &["state"]);
     let (status, source_status) = outcome(state.as_deref().unwrap_or_default());
 
-    finding.title = text(&properties, &["description"]).or_else(|| finding.rule.clone()).unwrap_or_default();
+    finding.title = text(properties, &["description"]).or_else(|| finding.rule.clone()).unwrap_or_default();
     finding.status = source_status;
     finding.status_original.clone_from(&state);
     finding.compliance = Some(Compliance {
@@ -26,16 +27,16 @@ pub(super) fn read<'a>(fields: &Fields<'a>) -> Result<Finding<'a>, NormalizeErro
         requirements: part(&id, |id| ArmId::parse(id)?.parent("regulatoryComplianceControls")).into_iter().collect(),
         status,
         status_code: state,
-        status_detail: counts(&properties).map(Cow::Owned),
+        status_detail: counts(properties).map(Cow::Owned),
     });
-    finding.guidance = guidance(None, text(&properties, &["assessmentDetailsLink"]).into_iter().collect());
+    finding.guidance = guidance(None, text(properties, &["assessmentDetailsLink"]).into_iter().collect());
     finding.resources = finding.source_ref.account.clone().map(subscription).into_iter().collect();
     apply_action(&mut finding, fields);
     Ok(finding)
 }
 
 /// `failed 4, passed 7` resources, as far as counted.
-fn counts(properties: &Fields<'_>) -> Option<String> {
+fn counts(properties: Json<'_, '_>) -> Option<String> {
     const COUNTS: &[(&str, &str)] = &[
         ("failedResources", "failed"),
         ("passedResources", "passed"),

@@ -2,7 +2,8 @@
 
 use stanch_core::cloud::Text;
 use stanch_core::finding::{Finding, FindingClass, Source, Vulnerability};
-use stanch_core::normalize::{Fields, NormalizeError};
+use stanch_core::json::Json;
+use stanch_core::normalize::NormalizeError;
 
 use super::assessment::{assessed, compliance, place};
 use super::{apply_action, arm_finding, guidance, severity};
@@ -11,31 +12,31 @@ use crate::payload::{each, part, plain, text, time};
 
 /// Reads one sub-assessment, in camelCase or in the export's PascalCase. It is a vulnerability when it names CVEs, otherwise a
 /// compliance finding. The rule is the scanner's own id, the control the key of the parent assessment.
-pub(super) fn read<'a>(fields: &Fields<'a>) -> Result<Finding<'a>, NormalizeError> {
+pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
     let (mut finding, id) = arm_finding(Source::DefenderSubAssessment, fields)?;
-    let properties = fields.object("properties");
-    let status = properties.object("status");
+    let properties = fields.get("properties");
+    let status = properties.get("status");
 
-    finding.rule = text(&properties, &["id"]).or(finding.rule);
-    finding.title = text(&properties, &["displayName"]).or_else(|| finding.rule.clone()).unwrap_or_default();
-    finding.desc = text(&properties, &["description"]).map(plain);
-    finding.types = text(&properties, &["category"]).into_iter().collect();
-    severity(&mut finding, text(&status, &["severity"]));
-    finding.time = time(&properties, &["timeGenerated"]);
+    finding.rule = text(properties, &["id"]).or(finding.rule);
+    finding.title = text(properties, &["displayName"]).or_else(|| finding.rule.clone()).unwrap_or_default();
+    finding.desc = text(properties, &["description"]).map(plain);
+    finding.types = text(properties, &["category"]).into_iter().collect();
+    severity(&mut finding, text(status, &["severity"]));
+    finding.time = time(properties, &["timeGenerated"]);
     finding.last_seen = finding.time;
-    compliance(&mut finding, &status);
+    compliance(&mut finding, status);
     if let Some(compliance) = &mut finding.compliance {
         compliance.control = part(&id, |id| ArmId::parse(id)?.parent("assessments")).or_else(|| compliance.control.take());
     }
-    let additional = properties.object("additionalData");
-    let data = additional.object("data");
+    let additional = properties.get("additionalData");
+    let data = additional.get("data");
     finding.vulnerabilities =
-        [&additional, &data].into_iter().map(|data| vulnerabilities(data, &finding)).find(|v| !v.is_empty()).unwrap_or_default();
+        [additional, data].into_iter().map(|data| vulnerabilities(data, &finding)).find(|v| !v.is_empty()).unwrap_or_default();
     if !finding.vulnerabilities.is_empty() {
         finding.class = FindingClass::Vulnerability;
     }
-    finding.guidance = guidance(text(&properties, &["remediation"]).map(plain), Vec::new());
-    place(&mut finding, assessed(&properties.object("resourceDetails"), &assessment_of(&id)));
+    finding.guidance = guidance(text(properties, &["remediation"]).map(plain), Vec::new());
+    place(&mut finding, assessed(properties.get("resourceDetails"), &assessment_of(&id)));
     apply_action(&mut finding, fields);
     Ok(finding)
 }
@@ -49,11 +50,11 @@ fn assessment_of<'a>(id: &Text<'a>) -> Text<'a> {
     .unwrap_or_else(|| id.clone())
 }
 
-fn vulnerabilities<'a>(data: &Fields<'a>, finding: &Finding<'a>) -> Vec<Vulnerability<'a>> {
-    let details = data.object("vulnerabilityDetails");
+fn vulnerabilities<'a>(data: Json<'_, 'a>, finding: &Finding<'a>) -> Vec<Vulnerability<'a>> {
+    let details = data.get("vulnerabilityDetails");
     let mut ids = each(data, "cve", |cve| text(cve, &["title", "cveId", "id"]));
-    ids.extend(text(data, &["cveId"]).or_else(|| text(&details, &["cveId"])));
-    let score = cvss(data).or_else(|| cvss(&details));
+    ids.extend(text(data, &["cveId"]).or_else(|| text(details, &["cveId"])));
+    let score = cvss(data).or_else(|| cvss(details));
     ids.into_iter()
         .map(|id| {
             let is_cve = id.split_at_checked(4).is_some_and(|(head, _)| head.eq_ignore_ascii_case("CVE-"));
@@ -64,7 +65,7 @@ fn vulnerabilities<'a>(data: &Fields<'a>, finding: &Finding<'a>) -> Vec<Vulnerab
 }
 
 /// The base score of the newest CVSS version given.
-fn cvss<'a>(data: &Fields<'a>) -> Option<Text<'a>> {
-    let versions = data.object("cvss");
-    ["4.0", "3.1", "3.0", "2.0"].iter().find_map(|version| text(&versions.object(version), &["base"]))
+fn cvss<'a>(data: Json<'_, 'a>) -> Option<Text<'a>> {
+    let versions = data.get("cvss");
+    ["4.0", "3.1", "3.0", "2.0"].iter().find_map(|version| text(versions.get(version), &["base"]))
 }

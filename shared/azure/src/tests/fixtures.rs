@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use serde_json::Value;
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingClass, FindingStatus, Severity, Source};
+use stanch_core::json::Doc;
 use stanch_core::lenient::parse_time;
-use stanch_core::normalize::{Fields, NormalizeError};
+use stanch_core::normalize::NormalizeError;
 
 use crate::{normalize, normalize_alert, normalize_compliance, normalize_recommendation, recognize};
 
@@ -315,7 +316,7 @@ fn scores_and_handshakes_are_no_findings() {
 
 #[test]
 fn recognition_ignores_case_and_leaves_other_products_alone() {
-    let of = |json: &str| recognize(&Fields::read(json).unwrap());
+    let of = |json: &str| recognize(Doc::read(json).unwrap().root());
     assert_eq!(of(r#"{"TYPE":"MICROSOFT.SECURITY/ASSESSMENTS","properties":{}}"#), Some(Source::DefenderAssessment));
     assert_eq!(of(r#"{"Type":"microsoft.security/assessments/subassessments"}"#), Some(Source::DefenderSubAssessment));
     assert_eq!(of(r#"{"type":"Microsoft.Security/Locations/alerts"}"#), Some(Source::DefenderAlert));

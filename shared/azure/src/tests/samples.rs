@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use stanch_core::finding::{Severity, Source};
-use stanch_core::normalize::Fields;
+use stanch_core::json::Doc;
 
 use crate::{normalize, recognize};
 
@@ -32,7 +32,7 @@ fn every_published_defender_event_normalises() {
     for family in ["defender_alert", "defender_alert_loganalytics", "defender_assessment", "defender_compliance", "defender_misc"] {
         for file in files(&place.join(family)) {
             let json = std::fs::read_to_string(&file).unwrap();
-            let source = recognize(&Fields::read(&json).unwrap());
+            let source = recognize(Doc::read(&json).unwrap().root());
             *counts.entry((family, source.map_or("other".to_owned(), |s| s.to_string()))).or_default() += 1;
             let Some(source) = source else {
                 assert!(normalize(&json).is_err(), "{}", file.display());
