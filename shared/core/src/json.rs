@@ -85,6 +85,12 @@ impl<'d, 'a> Json<'d, 'a> {
         Json { at, ..self }
     }
 
+    /// No value.
+    #[must_use]
+    pub fn absent(self) -> Self {
+        self.to(ABSENT)
+    }
+
     /// Whether there is a value that says something: not none, `null` or empty text.
     pub fn is_present(self) -> bool {
         match self.node().map(|node| &node.kind) {
@@ -129,7 +135,7 @@ impl<'d, 'a> Json<'d, 'a> {
     /// The first of several names that says something.
     #[must_use]
     pub fn any(self, names: &[&str]) -> Self {
-        names.iter().map(|name| self.get(name)).find(|value| value.is_present()).unwrap_or(self.to(ABSENT))
+        names.iter().map(|name| self.get(name)).find(|value| value.is_present()).unwrap_or(self.absent())
     }
 
     /// A member of a member, and so on.

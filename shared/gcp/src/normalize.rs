@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
-use serde_json::value::RawValue;
 use stanch_core::cloud::{Account, Cloud, Resource, Text};
 use stanch_core::finding::{
     Activity, Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Guidance, Product, Risk, Severity, Source, Vulnerability,
 };
-use stanch_core::normalize::{Fields, NormalizeError, Normalized, events};
+use stanch_core::json::{Doc, Json};
+use stanch_core::normalize::{NormalizeError, Normalized, events};
 
-use crate::payload::{FindingName, object, part, project, property, segment, standards, text, time};
+use crate::payload::{FindingName, is_empty, object, part, project, property, segment, standards, text, time};
 
 const KIND: &str = "a Security Command Center finding";
 const PUSH: &str = "a Pub/Sub push";
@@ -31,7 +31,7 @@ const MAX_DEPTH: usize = 4;
 pub fn normalize(json: &str) -> Normalized<'_> {
     let mut read = Read::default();
     for event in events(json)? {
-        read.event(event, 0)?;
+        read.event(Doc::read(event)?.root(), 0)?;
     }
     read.finish()
 }
@@ -41,17 +41,17 @@ pub fn normalize(json: &str) -> Normalized<'_> {
 pub fn normalize_push(json: &str) -> Result<Vec<Finding<'static>>, NormalizeError> {
     let mut read = Read::default();
     for event in events(json)? {
-        let fields = Fields::read(event)?;
-        match shape(&fields) {
-            Some(Shape::Push) => read.push(&fields, 0)?,
-            _ => return Err(NormalizeError::Unrecognised { looked_like: fields.names(), accepted: "a Pub/Sub push envelope" }),
+        let doc = Doc::read(event)?;
+        match shape(doc.root()) {
+            Some(Shape::Push) => read.push(doc.root(), 0)?,
+            _ => return Err(NormalizeError::Unrecognised { looked_like: doc.root().names(), accepted: "a Pub/Sub push envelope" }),
         }
     }
     Ok(read.finish()?.into_iter().map(Finding::into_owned).collect())
 }
 
 /// [`Source::Scc`] when an event with these top-level fields is for this connector.
-pub fn recognize(fields: &Fields<'_>) -> Option<Source> {
+pub fn recognize(fields: Json<'_, '_>) -> Option<Source> {
     shape(fields).map(|_| Source::Scc)
 }
 
@@ -74,52 +74,52 @@ enum Shape {
     Bare,
 }
 
-fn shape(fields: &Fields<'_>) -> Option<Shape> {
-    if fields.has("message") && fields.has("subscription") {
-        let message = fields.object("message");
-        let pubsub = ["data", "attributes", "messageId", "message_id"].iter().any(|name| message.has(name));
+fn shape(fields: Json<'_, '_>) -> Option<Shape> {
+    if fields.get("message").is_present() && fields.get("subscription").is_present() {
+        let message = fields.get("message");
+        let pubsub = ["data", "attributes", "messageId", "message_id"].iter().any(|name| message.get(name).is_present());
         return pubsub.then_some(Shape::Push);
     }
     if let Some(shape) = holder(fields) {
         return Some(shape);
     }
-    if !fields.has("jsonPayload") {
+    if !fields.get("jsonPayload").is_present() {
         return None;
     }
-    if holder(&fields.object("jsonPayload")).is_some() {
+    if holder(fields.get("jsonPayload")).is_some() {
         return Some(Shape::Log);
     }
     text(fields, &["logName"]).filter(|name| name.contains("threatdetection.googleapis.com")).map(|_| Shape::DetectorLog)
 }
 
 /// The shapes that need no unwrapping first.
-fn holder(fields: &Fields<'_>) -> Option<Shape> {
-    if fields.has("listFindingsResults") {
+fn holder(fields: Json<'_, '_>) -> Option<Shape> {
+    if fields.get("listFindingsResults").is_present() {
         return Some(Shape::Listing);
     }
-    if fields.has("finding") {
-        let finding = fields.object("finding");
-        let known = fields.has("notificationConfigName") || is_named(&finding) || finding.has("category");
+    if fields.get("finding").is_present() {
+        let finding = fields.get("finding");
+        let known = fields.get("notificationConfigName").is_present() || is_named(finding) || finding.get("category").is_present();
         return known.then_some(Shape::Notification);
     }
-    if fields.has("notificationConfigName") {
+    if fields.get("notificationConfigName").is_present() {
         return Some(Shape::Notification);
     }
-    if let Some(first) = fields.get("findings").and_then(|raw| items(raw).ok()?.into_iter().next())
-        && let Ok(first) = Fields::read(first)
+    if fields.get("findings").is_list()
+        && let Some(first) = fields.get("findings").items().next()
     {
-        let inner = first.object("finding");
-        return (is_named(&first) || is_named(&inner)).then_some(Shape::Findings);
+        let inner = first.get("finding");
+        return (is_named(first) || is_named(inner)).then_some(Shape::Findings);
     }
-    let finding = ["category", "state", "findingClass", "resourceName"].iter().any(|name| fields.has(name));
+    let finding = ["category", "state", "findingClass", "resourceName"].iter().any(|name| fields.get(name).is_present());
     (is_named(fields) && finding).then_some(Shape::Bare)
 }
 
-fn is_named(finding: &Fields<'_>) -> bool {
+fn is_named(finding: Json<'_, '_>) -> bool {
     name(finding).is_some_and(|name| FindingName::parse(&name).is_some())
 }
 
-fn name<'a>(finding: &Fields<'a>) -> Option<Text<'a>> {
+fn name<'a>(finding: Json<'_, 'a>) -> Option<Text<'a>> {
     text(finding, &["name", "canonicalName", "canonical_name"])
 }
 
@@ -131,21 +131,20 @@ struct Read<'a> {
 }
 
 impl<'a> Read<'a> {
-    fn event(&mut self, event: &'a str, depth: usize) -> Result<(), NormalizeError> {
-        let fields = Fields::read(event)?;
-        let unrecognised = || NormalizeError::Unrecognised { looked_like: fields.names(), accepted: ACCEPTED };
-        let shape = shape(&fields).filter(|_| depth <= MAX_DEPTH).ok_or_else(unrecognised)?;
+    fn event(&mut self, event: Json<'_, 'a>, depth: usize) -> Result<(), NormalizeError> {
+        let unrecognised = || NormalizeError::Unrecognised { looked_like: event.names(), accepted: ACCEPTED };
+        let shape = shape(event).filter(|_| depth <= MAX_DEPTH).ok_or_else(unrecognised)?;
         match shape {
-            Shape::Push => self.push(&fields, depth)?,
+            Shape::Push => self.push(event, depth)?,
             Shape::Notification => {
                 let deleted =
-                    text(&fields, &["deletedFinding", "deleted_finding"]).is_some_and(|deleted| deleted.eq_ignore_ascii_case("true"));
-                self.finding(event, &fields.object("finding"), fields.object("resource"), deleted)?;
+                    text(event, &["deletedFinding", "deleted_finding"]).is_some_and(|deleted| deleted.eq_ignore_ascii_case("true"));
+                self.finding(event, event.get("finding"), event.get("resource"), deleted)?;
             }
-            Shape::Bare => self.finding(event, &fields, Fields::default(), false)?,
-            Shape::Findings => self.list(&fields, "findings", depth)?,
-            Shape::Listing => self.list(&fields, "listFindingsResults", depth)?,
-            Shape::Log => self.event(fields.get("jsonPayload").unwrap_or_default(), depth + 1)?,
+            Shape::Bare => self.finding(event, event, event.absent(), false)?,
+            Shape::Findings => self.list(event, "findings", depth)?,
+            Shape::Listing => self.list(event, "listFindingsResults", depth)?,
+            Shape::Log => self.event(event.get("jsonPayload"), depth + 1)?,
             Shape::DetectorLog => {
                 self.not_a_finding = Some(NormalizeError::NotAFinding {
                     what: "a log entry of Event Threat Detection",
@@ -156,25 +155,26 @@ impl<'a> Read<'a> {
         Ok(())
     }
 
-    fn list(&mut self, fields: &Fields<'a>, field: &'static str, depth: usize) -> Result<(), NormalizeError> {
-        for item in items(fields.get(field).unwrap_or_default()).map_err(|()| problem(KIND, field, "not a list", "an array of findings"))? {
-            self.event(item, depth + 1)?;
+    fn list(&mut self, event: Json<'_, 'a>, field: &'static str, depth: usize) -> Result<(), NormalizeError> {
+        let list = event.get(field);
+        if !list.is_list() {
+            return Err(problem(KIND, field, "not a list", "an array of findings"));
         }
-        Ok(())
+        list.items().try_for_each(|item| self.event(item, depth + 1))
     }
 
-    fn push(&mut self, envelope: &Fields<'_>, depth: usize) -> Result<(), NormalizeError> {
-        let json = data(&envelope.object("message"))?;
+    fn push(&mut self, envelope: Json<'_, '_>, depth: usize) -> Result<(), NormalizeError> {
+        let json = data(envelope.get("message"))?;
         let mut inner = Read::default();
         for event in events(&json)? {
-            inner.event(event, depth + 1)?;
+            inner.event(Doc::read(event)?.root(), depth + 1)?;
         }
         self.findings.extend(inner.findings.into_iter().map(|finding| -> Finding<'a> { finding.into_owned() }));
         self.not_a_finding = inner.not_a_finding.or(self.not_a_finding.take());
         Ok(())
     }
 
-    fn finding(&mut self, raw: &'a str, fields: &Fields<'a>, beside: Fields<'a>, deleted: bool) -> Result<(), NormalizeError> {
+    fn finding(&mut self, event: Json<'_, 'a>, fields: Json<'_, 'a>, beside: Json<'_, 'a>, deleted: bool) -> Result<(), NormalizeError> {
         if text(fields, &["findingClass", "finding_class"]).is_some_and(|class| class == "SCC_ERROR") {
             self.not_a_finding = Some(NormalizeError::NotAFinding {
                 what: "an error of Security Command Center",
@@ -182,8 +182,8 @@ impl<'a> Read<'a> {
             });
             return Ok(());
         }
-        let resource = if beside.is_empty() { fields.object("resource") } else { beside };
-        let mut finding = finding(fields, &resource)?;
+        let resource = if is_empty(beside) { fields.get("resource") } else { beside };
+        let mut finding = finding(fields, resource)?;
         if deleted {
             finding.activity = Activity::Close;
             finding.status = FindingStatus::Deleted;
@@ -191,7 +191,7 @@ impl<'a> Read<'a> {
                 compliance.status = ComplianceStatus::Unknown;
             }
         }
-        finding.raw = Cow::Borrowed(raw);
+        finding.raw = Cow::Borrowed(event.raw());
         self.findings.push(finding);
         Ok(())
     }
@@ -204,23 +204,18 @@ impl<'a> Read<'a> {
     }
 }
 
-fn items(raw: &str) -> Result<Vec<&str>, ()> {
-    let list: Vec<&RawValue> = serde_json::from_str(raw).map_err(|_| ())?;
-    Ok(list.into_iter().map(RawValue::get).collect())
-}
-
 fn problem(kind: &'static str, field: &'static str, problem: &'static str, expected: &'static str) -> NormalizeError {
     NormalizeError::Field { kind, field: field.into(), problem: problem.into(), expected: expected.into() }
 }
 
 /// The JSON inside a Pub/Sub message.
-fn data(message: &Fields<'_>) -> Result<String, NormalizeError> {
+fn data(message: Json<'_, '_>) -> Result<String, NormalizeError> {
     let wrong = |what| problem(PUSH, "message.data", what, "base64 of a Security Command Center notification");
     let Some(data) = text(message, &["data"]) else {
-        return Err(wrong(match message.get("data") {
-            None | Some("null") => "missing (the message has attributes only)",
-            Some(raw) if raw.starts_with('"') => "empty",
-            Some(_) => "not a text",
+        return Err(wrong(match message.get("data").raw() {
+            "" | "null" => "missing (the message has attributes only)",
+            raw if raw.starts_with('"') => "empty",
+            _ => "not a text",
         }));
     };
     let standard: String = data
@@ -236,7 +231,7 @@ fn data(message: &Fields<'_>) -> Result<String, NormalizeError> {
     String::from_utf8(bytes).map_err(|_| wrong("base64 of something that is no UTF-8 text"))
 }
 
-fn finding<'a>(fields: &Fields<'a>, about: &Fields<'a>) -> Result<Finding<'a>, NormalizeError> {
+fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
     const NAME: &str = "{organizations|folders|projects}/…/sources/…/findings/…";
     let name = name(fields).ok_or_else(|| problem(KIND, "finding.name", "missing", NAME))?;
     let uid = FindingName::parse(&name).ok_or_else(|| problem(KIND, "finding.name", "not the name of a finding", NAME))?.uid();
@@ -298,7 +293,7 @@ fn finding<'a>(fields: &Fields<'a>, about: &Fields<'a>) -> Result<Finding<'a>, N
         finding.guidance = Some(Guidance { desc: advice.unwrap_or_default(), references });
     }
     let exposure = object(fields, &["attackExposure", "attack_exposure"]);
-    finding.risk = text(&exposure, &["score"]).map(|score| Risk { score: Some(score), ..Risk::default() });
+    finding.risk = text(exposure, &["score"]).map(|score| Risk { score: Some(score), ..Risk::default() });
 
     if let Some(resource) = resource {
         finding.account.clone_from(&resource.account);
@@ -324,23 +319,23 @@ fn class(word: Option<&str>, category: Option<&str>, has_cve: bool) -> FindingCl
 }
 
 /// The CVE of a finding, if it has one.
-fn vulnerability<'a>(fields: &Fields<'a>) -> Option<Vulnerability<'a>> {
-    let cve = fields.object("vulnerability").object("cve");
-    let id = text(&cve, &["id"]).filter(|id| id.starts_with("CVE-"))?;
-    let score = object(&cve, &["cvssv3", "cvssV3"]);
-    Some(Vulnerability { cve: Some(id), cvss: text(&score, &["baseScore", "base_score"]), ..Vulnerability::default() })
+fn vulnerability<'a>(fields: Json<'_, 'a>) -> Option<Vulnerability<'a>> {
+    let cve = fields.get("vulnerability").get("cve");
+    let id = text(cve, &["id"]).filter(|id| id.starts_with("CVE-"))?;
+    let score = object(cve, &["cvssv3", "cvssV3"]);
+    Some(Vulnerability { cve: Some(id), cvss: text(score, &["baseScore", "base_score"]), ..Vulnerability::default() })
 }
 
 /// The resource, out of the finding and the object that comes with it (flat in version 1, with one object per cloud in version 2).
-fn resource<'a>(finding: &Fields<'a>, about: &Fields<'a>) -> Option<Resource<'a>> {
+fn resource<'a>(finding: Json<'_, 'a>, about: Json<'_, 'a>) -> Option<Resource<'a>> {
     let uid = text(finding, &["resourceName", "resource_name"]).or_else(|| text(about, &["name"]))?;
     let aws = object(about, &["awsMetadata", "aws_metadata"]);
     let azure = object(about, &["azureMetadata", "azure_metadata"]);
     let provider = text(about, &["cloudProvider", "cloud_provider"]);
     let cloud = match provider.as_deref().and_then(Cloud::parse) {
         Some(cloud) => cloud,
-        None if !aws.is_empty() => Cloud::Aws,
-        None if !azure.is_empty() => Cloud::Azure,
+        None if !is_empty(aws) => Cloud::Aws,
+        None if !is_empty(azure) => Cloud::Azure,
         None => Cloud::Gcp,
     };
     let mut resource = Resource::new(cloud, uid.clone());
@@ -355,7 +350,7 @@ fn resource<'a>(finding: &Fields<'a>, about: &Fields<'a>) -> Option<Resource<'a>
                 resource.uid = arn;
             }
             let field = |at| part(&resource.uid, move |arn| arn.strip_prefix("arn:")?.split(':').nth(at).filter(|field| !field.is_empty()));
-            resource.account = account(&object(&aws, &["account"]), &["name"], field(3));
+            resource.account = account(object(aws, &["account"]), &["name"], field(3));
             resource.region = field(2);
         }
         Cloud::Azure => {
@@ -363,7 +358,7 @@ fn resource<'a>(finding: &Fields<'a>, about: &Fields<'a>) -> Option<Resource<'a>
                 resource.uid = id;
             }
             let subscription = part(&resource.uid, |id| segment(id, "subscriptions"));
-            resource.account = account(&object(&azure, &["subscription"]), &["displayName", "display_name"], subscription);
+            resource.account = account(object(azure, &["subscription"]), &["displayName", "display_name"], subscription);
         }
     }
     resource.region = text(about, &["location"]).or(resource.region);
@@ -373,20 +368,20 @@ fn resource<'a>(finding: &Fields<'a>, about: &Fields<'a>) -> Option<Resource<'a>
     Some(resource)
 }
 
-fn google_project<'a>(finding: &Fields<'a>, about: &Fields<'a>, uid: &Text<'a>) -> Option<Account<'a>> {
+fn google_project<'a>(finding: Json<'_, 'a>, about: Json<'_, 'a>, uid: &Text<'a>) -> Option<Account<'a>> {
     const PROJECT: &[&str] = &["project", "projectName", "project_name"];
     const DISPLAY: &[&str] = &["projectDisplayName", "project_display_name"];
     let google = object(about, &["gcpMetadata", "gcp_metadata"]);
     let names = [
         Some(uid.clone()),
-        text(&google, PROJECT).or_else(|| text(about, PROJECT)),
+        text(google, PROJECT).or_else(|| text(about, PROJECT)),
         text(finding, &["canonicalName", "canonical_name"]),
         text(about, &["resourcePathString", "resource_path_string"]),
     ];
     let ids = [property(finding, &["ProjectId", "projectId", "project_id"])];
-    project(&names, &ids, text(&google, DISPLAY).or_else(|| text(about, DISPLAY)))
+    project(&names, &ids, text(google, DISPLAY).or_else(|| text(about, DISPLAY)))
 }
 
-fn account<'a>(fields: &Fields<'a>, names: &[&str], fallback: Option<Text<'a>>) -> Option<Account<'a>> {
+fn account<'a>(fields: Json<'_, 'a>, names: &[&str], fallback: Option<Text<'a>>) -> Option<Account<'a>> {
     Some(Account { uid: text(fields, &["id"]).or(fallback)?, name: text(fields, names) })
 }

@@ -2,40 +2,42 @@
 //! findings, and what a full resource name tells.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use stanch_core::cloud::{Account, Text};
 use stanch_core::finding::Millis;
-use stanch_core::lenient::{LList, LMany, LText, LTime};
-use stanch_core::normalize::Fields;
+use stanch_core::json::{Doc, Json};
 
 const PROPERTIES: &[&str] = &["sourceProperties", "source_properties"];
 
 /// The first of these fields that holds text, a number or a boolean.
-pub(crate) fn text<'a>(fields: &Fields<'a>, names: &[&str]) -> Option<Text<'a>> {
-    names.iter().find_map(|name| serde_json::from_str::<LText<'a>>(fields.get(name)?).ok()?.0)
+pub(crate) fn text<'a>(fields: Json<'_, 'a>, names: &[&str]) -> Option<Text<'a>> {
+    names.iter().find_map(|name| fields.get(name).text())
 }
 
 /// The first of these fields that holds a time.
-pub(crate) fn time(fields: &Fields<'_>, names: &[&str]) -> Option<Millis> {
-    names.iter().find_map(|name| serde_json::from_str::<LTime>(fields.get(name)?).ok()?.0)
+pub(crate) fn time(fields: Json<'_, '_>, names: &[&str]) -> Option<Millis> {
+    names.iter().find_map(|name| fields.get(name).time())
 }
 
 /// The first of these fields that is an object with fields.
-pub(crate) fn object<'a>(fields: &Fields<'a>, names: &[&str]) -> Fields<'a> {
-    names.iter().map(|name| fields.object(name)).find(|object| !object.is_empty()).unwrap_or_default()
+pub(crate) fn object<'d, 'a>(fields: Json<'d, 'a>, names: &[&str]) -> Json<'d, 'a> {
+    names.iter().map(|name| fields.get(name)).find(|object| !is_empty(*object)).unwrap_or(fields.absent())
+}
+
+/// Whether it is no object, or one without fields.
+pub(crate) fn is_empty(object: Json<'_, '_>) -> bool {
+    object.members().next().is_none()
 }
 
 /// Text out of `sourceProperties`, which is an object or, in some exports, that object as JSON in a string.
-pub(crate) fn property<'a>(finding: &Fields<'a>, names: &[&str]) -> Option<Text<'a>> {
-    let raw = PROPERTIES.iter().find_map(|name| finding.get(name))?;
-    if raw.starts_with('{') {
-        return text(&Fields::read(raw).ok()?, names);
+pub(crate) fn property<'a>(finding: Json<'_, 'a>, names: &[&str]) -> Option<Text<'a>> {
+    let properties = finding.any(PROPERTIES);
+    if properties.is_object() {
+        return text(properties, names);
     }
-    match serde_json::from_str::<LText<'a>>(raw).ok()?.0? {
-        Cow::Borrowed(inner) => text(&Fields::read(inner).ok()?, names),
-        Cow::Owned(inner) => text(&Fields::read(&inner).ok()?, names).map(|found| Cow::Owned(found.into_owned())),
+    match properties.text()? {
+        Cow::Borrowed(inner) => text(Doc::read(inner).ok()?.root(), names),
+        Cow::Owned(inner) => text(Doc::read(&inner).ok()?.root(), names).map(|found| Cow::Owned(found.into_owned())),
     }
 }
 
@@ -49,50 +51,32 @@ pub(crate) fn part<'a>(text: &Text<'a>, find: impl for<'b> Fn(&'b str) -> Option
 
 /// Standards (name and version in one text) and the requirements in them, out of `compliances` or the older
 /// `sourceProperties.compliance_standards`; each once, in the payload's order.
-pub(crate) fn standards<'a>(finding: &Fields<'a>) -> (Vec<Text<'a>>, Vec<Text<'a>>) {
+pub(crate) fn standards<'a>(finding: Json<'_, 'a>) -> (Vec<Text<'a>>, Vec<Text<'a>>) {
     let mut found = (Vec::new(), Vec::new());
-    if let Some(raw) = finding.get("compliances") {
-        for entry in serde_json::from_str::<LMany<Standard<'a>>>(raw).unwrap_or_default().0 {
-            entry.add(None, &mut found);
-        }
+    for entry in finding.get("compliances").items() {
+        add_standard(entry, None, &mut found);
     }
-    if found.0.is_empty()
-        && let Some(raw) = object(finding, PROPERTIES).get("compliance_standards")
-    {
-        for (name, entries) in serde_json::from_str::<BTreeMap<String, LMany<Standard<'a>>>>(raw).unwrap_or_default() {
-            for entry in entries.0 {
-                entry.add(Some(Cow::Owned(name.clone())), &mut found);
-            }
+    if found.0.is_empty() {
+        for (name, entries) in object(finding, PROPERTIES).get("compliance_standards").members() {
+            entries.items().for_each(|entry| add_standard(entry, Some(name.clone()), &mut found));
         }
     }
     found
 }
 
-/// `compliances[]`.
-#[derive(Deserialize)]
-struct Standard<'a> {
-    #[serde(borrow, default)]
-    standard: LText<'a>,
-    #[serde(borrow, default)]
-    version: LText<'a>,
-    #[serde(borrow, default)]
-    ids: LList<'a>,
-}
-
-impl<'a> Standard<'a> {
-    fn add(self, name: Option<Text<'a>>, (standards, requirements): &mut (Vec<Text<'a>>, Vec<Text<'a>>)) {
-        let Some(name) = self.standard.0.or(name) else { return };
-        let standard = match self.version.0 {
-            Some(version) => Cow::Owned(format!("{name} {version}")),
-            None => name,
-        };
-        if !standards.contains(&standard) {
-            standards.push(standard);
-        }
-        for id in self.ids.0 {
-            if !requirements.contains(&id) {
-                requirements.push(id);
-            }
+/// `{standard, version, ids}`.
+fn add_standard<'a>(entry: Json<'_, 'a>, name: Option<Text<'a>>, (standards, requirements): &mut (Vec<Text<'a>>, Vec<Text<'a>>)) {
+    let Some(name) = entry.get("standard").text().or(name) else { return };
+    let standard = match entry.get("version").text() {
+        Some(version) => Cow::Owned(format!("{name} {version}")),
+        None => name,
+    };
+    if !standards.contains(&standard) {
+        standards.push(standard);
+    }
+    for id in entry.get("ids").texts() {
+        if !requirements.contains(&id) {
+            requirements.push(id);
         }
     }
 }

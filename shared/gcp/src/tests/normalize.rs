@@ -3,7 +3,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingClass, FindingStatus, Severity, Source};
-use stanch_core::normalize::{Fields, NormalizeError};
+use stanch_core::json::Doc;
+use stanch_core::normalize::NormalizeError;
 
 use crate::{normalize, normalize_push, recognize};
 
@@ -26,7 +27,7 @@ fn bare(extra: &Value) -> Finding<'static> {
 }
 
 fn recognized(json: &str) -> Option<Source> {
-    recognize(&Fields::read(json).unwrap())
+    recognize(Doc::read(json).unwrap().root())
 }
 
 fn push(data: &str) -> String {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::{FindingClass, Severity};
-use stanch_core::normalize::{Fields, NormalizeError};
+use stanch_core::json::Doc;
+use stanch_core::normalize::NormalizeError;
 
 use crate::{normalize, recognize};
 
@@ -41,7 +42,7 @@ fn every_finding_of_the_samples_is_read() {
     let (mut read, mut refused, mut with_severity, mut with_account) = (0, 0, 0, 0);
     for (file, text) in files("scc") {
         let json: Value = serde_json::from_str(&text).unwrap();
-        assert!(recognize(&Fields::read(&text).unwrap()).is_some(), "{file}: not recognised");
+        assert!(recognize(Doc::read(&text).unwrap().root()).is_some(), "{file}: not recognised");
         let Some(native) = json.get("finding") else {
             let error = normalize(&text).unwrap_err();
             assert!(matches!(error, NormalizeError::NotAFinding { .. }), "{file}: {error}");
@@ -90,7 +91,7 @@ fn every_finding_of_the_samples_is_read() {
 fn other_logs_of_google_are_not_taken_for_findings() {
     let files = files("gcp_log_other");
     for (file, text) in &files {
-        assert_eq!(recognize(&Fields::read(text).unwrap()), None, "{file}");
+        assert_eq!(recognize(Doc::read(text).unwrap().root()), None, "{file}");
         assert!(matches!(normalize(text), Err(NormalizeError::Unrecognised { .. })), "{file}");
     }
     println!("gcp_log_other: {} refused", files.len());
