@@ -1,8 +1,8 @@
 //! Which source an event comes from, by its own fields.
 
 use stanch_core::finding::Source;
-use stanch_core::json::Doc;
-use stanch_core::normalize::{Fields, NormalizeError, Normalized};
+use stanch_core::json::{Doc, Json};
+use stanch_core::normalize::{NormalizeError, Normalized};
 
 /// Every kind of event that is read, for people.
 pub const ACCEPTED: &str = "Defender for Cloud alerts, assessments, sub-assessments and regulatory compliance assessments; \
@@ -38,17 +38,18 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Reads one event of whichever source it comes from. An event of no known kind is an error that says what it looked like and
 /// what is accepted.
 pub fn recognize(event: &str) -> Normalized<'_> {
-    let fields = Fields::read(event)?;
-    if stanch_azure::recognize(&fields).is_some() {
+    let doc = Doc::read(event)?;
+    let root = doc.root();
+    if stanch_azure::recognize(root).is_some() {
         return stanch_azure::normalize(event);
     }
-    if stanch_aws::recognize(Doc::read(event)?.root()).is_some() {
+    if stanch_aws::recognize(root).is_some() {
         return stanch_aws::normalize(event);
     }
-    if stanch_gcp::recognize(&fields).is_some() {
+    if stanch_gcp::recognize(root).is_some() {
         return stanch_gcp::normalize(event);
     }
-    if stanch_core::ocsf::recognize(&fields) {
+    if stanch_core::ocsf::recognize(root) {
         return stanch_core::ocsf::normalize(event);
     }
     // A connector may know it as a wrapper, or as something that is by its nature no finding.
@@ -60,14 +61,13 @@ pub fn recognize(event: &str) -> Normalized<'_> {
             _ => {}
         }
     }
-    Err(NormalizeError::Unrecognised { looked_like: looks_like(&fields), accepted: ACCEPTED })
+    Err(NormalizeError::Unrecognised { looked_like: looks_like(root), accepted: ACCEPTED })
 }
 
 /// The names of its fields, and the type it gives itself.
-fn looks_like(fields: &Fields<'_>) -> String {
-    let names = fields.names();
-    let kind = ["type", "detail-type", "kind", "eventType"].iter().find_map(|name| fields.text(name));
-    match kind.filter(|kind| kind.len() <= 80) {
+fn looks_like(event: Json<'_, '_>) -> String {
+    let names = event.names();
+    match event.any(&["type", "detail-type", "kind", "eventType"]).str().filter(|kind| kind.len() <= 80) {
         Some(kind) => format!("{names} (type `{kind}`)"),
         None => names,
     }

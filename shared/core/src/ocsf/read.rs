@@ -7,8 +7,9 @@ use crate::finding::{
     Activity, Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Guidance, Product, Risk, Severity, Source, SourceRef,
     Vulnerability,
 };
+use crate::json::Json;
 use crate::lenient::{LList, LText};
-use crate::normalize::{Fields, NormalizeError, Normalized, events};
+use crate::normalize::{NormalizeError, Normalized, events};
 
 use super::payload::{CloudIn, ComplianceIn, Event, Info, RemediationIn, ResourceIn, VulnerabilityIn};
 
@@ -16,8 +17,8 @@ const KIND: &str = "OCSF finding";
 const ACCEPTED: &str = "OCSF findings of class 2002, 2003, 2004 (also 2001 and 2006)";
 
 /// Whether a JSON object is an OCSF event: it has `class_uid` and `metadata`.
-pub fn recognize(fields: &Fields<'_>) -> bool {
-    fields.has("class_uid") && fields.has("metadata")
+pub fn recognize(event: Json<'_, '_>) -> bool {
+    event.get("class_uid").is_present() && event.get("metadata").is_present()
 }
 
 /// Every finding of a delivery: one event, or an array of events as Prowler writes it to a file (JSON Lines are split by the

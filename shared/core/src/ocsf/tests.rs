@@ -12,7 +12,8 @@ use crate::cloud::Resource;
 use crate::finding::{
     Activity, Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Guidance, Product, Risk, Severity, Source, Vulnerability,
 };
-use crate::normalize::{Fields, NormalizeError, events};
+use crate::json::Doc;
+use crate::normalize::{NormalizeError, events};
 use crate::remediation::{Remediation, RemediationId};
 use crate::state::State;
 
@@ -158,8 +159,8 @@ fn what_is_no_finding_says_what_was_expected() {
     assert!(error(r#"{"class_uid": 6003, "class_name": "API Activity"}"#).contains("class 6003 (API Activity)"));
     let second_is_bad = format!("[{COMPLIANCE}, {{\"class_uid\": 2003}}]");
     assert!(normalize(&second_is_bad).unwrap_err().to_string().contains("`[1].finding_info.uid`"));
-    assert!(recognize(&Fields::read(COMPLIANCE).unwrap()));
-    assert!(!recognize(&Fields::read(r#"{"class_uid": 1}"#).unwrap()));
+    assert!(recognize(Doc::read(COMPLIANCE).unwrap().root()));
+    assert!(!recognize(Doc::read(r#"{"class_uid": 1}"#).unwrap().root()));
     assert_eq!(one(r#"{"class_uid":2004,"metadata":{"uid":"m"},"cloud":{"provider":"AWS"}}"#).uid, "m");
 }
 
@@ -514,7 +515,7 @@ fn published_samples_become_findings() {
                     continue;
                 }
                 let name = file.display();
-                assert!(recognize(&Fields::read(event).unwrap()), "{name}");
+                assert!(recognize(Doc::read(event).unwrap().root()), "{name}");
                 let f = match finding_from(event) {
                     Err(NormalizeError::Field { field, .. }) if payload.get("cloud").is_none() && field == "cloud.provider" => {
                         without_cloud += 1;
