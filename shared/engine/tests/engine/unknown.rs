@@ -139,8 +139,9 @@ impl CloudApi for Lagging {
             return Box::pin(std::future::ready(Ok(ApiResponse::ok(json!({"SecurityGroups": []})))));
         }
         if listed && format!("{:?}", request.call).contains("tag:stanch:change") {
-            let fault = self.then.lock().expect("a lock").take();
-            fault.into_iter().for_each(|kind| self.sandbox.inject(Fault::once(kind, request.name())));
+            if let Some(kind) = self.then.lock().expect("a lock").take() {
+                self.sandbox.inject(Fault::once(kind, request.name()));
+            }
         }
         self.sandbox.call(request, timeout_ms)
     }

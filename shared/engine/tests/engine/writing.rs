@@ -128,7 +128,7 @@ impl CloudApi for Peeking {
     fn call<'a>(&'a self, request: &'a ApiRequest, timeout_ms: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>> {
         Box::pin(async move {
             if let Some(store) = self.store.get().filter(|_| is_write(request)) {
-                let id = store.list(&Filter::default()).await.expect("rows")[0].id;
+                let id = store.list(&Filter::default()).await.expect("rows").first().expect("a case").id;
                 let case = store.load(id).await.expect("reads").expect("a case");
                 let token = case.fix.and_then(|run| run.attempts.last()?.client_token.clone());
                 self.seen.lock().expect("a lock").push((case.next_at, token));
