@@ -40,7 +40,7 @@ impl Engine {
         case.record(self, Some(&run.plan), entry);
         case.remediation.times.verified = Some(now);
         if let Some(run) = &mut case.remediation.fix {
-            run.left = Some(Snapshot { values: snapshot.values.clone(), at: now, ..Snapshot::default() });
+            run.left = Some(Snapshot { values: snapshot.values.clone(), at: snapshot.at, ..Snapshot::default() });
         }
         let plan = crate::plan::short(&run.hash);
         if let Some(life) = run.plan.expires_after_ms {
@@ -83,7 +83,7 @@ impl Engine {
         entry.actor = Some(&by);
         case.record(self, Some(&run.plan), entry);
         if let Some(run) = &mut case.remediation.undo {
-            run.left = Some(Snapshot { values: snapshot.values.clone(), at: self.now(), ..Snapshot::default() });
+            run.left = Some(Snapshot { values: snapshot.values.clone(), at: snapshot.at, ..Snapshot::default() });
         }
         if run.approval.as_ref().is_some_and(|a| a.how != ApprovalKind::ByRule) {
             let hold = Hold {

@@ -6,7 +6,7 @@ use stanch_core::state::{Resolution, State};
 
 use crate::subjects::subject;
 use crate::sweep::sweeping;
-use crate::world::{World, auto_rules, now, turn_to, wait};
+use crate::world::{World, auto_rules, now, numbered, turn_to, wait};
 
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
 const SUBJECTS: [&str; 3] = ["aws-s3-block-public-access", "aws-kms-enable-rotation", "aws-cloudtrail-enable-log-validation"];
@@ -95,4 +95,45 @@ fn a_fault_of_the_backlog_that_its_source_closes_is_closed() {
     world.reconcile();
     let closed = ids.iter().filter(|id| world.load(**id).state == State::Resolved { how: Resolution::ByOthers }).count();
     assert_eq!((closed, world.writes()), (1, 0));
+}
+
+#[test]
+fn a_rule_takes_up_only_what_waits_in_the_backlog() {
+    let (world, ids) = world();
+    // Of the three of the backlog one is closed at its source; another fault came later and is only recorded.
+    world.source.close(&subject(SUBJECTS[0]).finding().source_ref.id);
+    turn_to(now() + 6 * 3_600_000);
+    world.reconcile();
+    let mut world = world;
+    world.set_rules("rule: keep\nmode: record\n");
+    let late = world.open(&subject("aws-ec2-revoke-world-ingress").finding());
+    let taken = |world: &World, id: RemediationId| {
+        wait(world.store.record(id)).unwrap().iter().filter(|entry| entry.body.contains("taken up from the backlog")).count()
+    };
+    world.set_rules(&rules().replace("mode: auto", "mode: auto\nbacklog: true"));
+    settle(&world);
+    let closed = State::Resolved { how: Resolution::ByOthers };
+    let mut ends: Vec<_> = ids.iter().map(|id| (world.load(*id).state, taken(&world, *id))).collect();
+    ends.sort_by_key(|(_, taken)| *taken);
+    assert_eq!(ends, [(closed, 0), (FIXED, 1), (FIXED, 1)]);
+    assert_eq!((world.load(late.id).state, taken(&world, late.id), world.writes()), (State::Open, 0, 2));
+}
+
+#[test]
+fn a_large_backlog_is_decided_page_by_page_and_each_fault_told_where_a_rule_only_records() {
+    let (world, store) = World::new().with_faults(&rules());
+    let mut world = sweeping(world);
+    (0..210).for_each(|n| world.source.put(numbered(n)));
+    assert_eq!(world.reconcile().swept, 210);
+    world.set_rules("rule: keep\nmode: record\nbacklog: true\ndo:\n  - notify: {channel: ops}\n");
+    for expected in [200, 210, 210] {
+        world.reconcile();
+        let rows = wait(world.store.list(&Filter::default())).unwrap();
+        assert_eq!(rows.iter().filter(|row| !world.load(row.id).backlog).count(), expected);
+    }
+    while wait(world.engine.send_outbox(100)).unwrap() > 0 {}
+    assert_eq!(world.post.titles(), ["A finding was recorded"; 210]);
+    assert_eq!(wait(world.store.due(i64::MAX, 9)).unwrap(), [], "and nothing more is done about them");
+    store.fail("heads");
+    world.reconcile(); // no part fails: what was decided once is not read again
 }

@@ -133,3 +133,44 @@ fn kept_evidence_does_not_close_the_alert() {
         assert!(!told.is_empty() && told.iter().all(|(_, _, status, _)| *status == WriteBack::InProgress), "{told:?}");
     }
 }
+
+#[test]
+fn a_source_out_of_reach_neither_contains_nor_releases() {
+    let world = World::new();
+    let finding = subject(QUARANTINE).finding();
+    world.source.put(finding.clone());
+    world.source.set_available(false);
+    let id = wait(world.engine.ingest(vec![finding.clone()])).expect("taken in")[0].remediation.expect("a remediation");
+    wait(world.engine.run(id)).expect("a step");
+    let waiting = world.load(id);
+    assert_eq!((waiting.state, waiting.tries, world.writes()), (State::Open, 1, 0), "{}", waiting.note);
+
+    world.source.set_available(true);
+    world.rest(id);
+    let State::Contained { until } = world.load(id).state else { panic!("{}", world.load(id).note) };
+    let writes = world.writes();
+    world.source.set_available(false);
+    turn_to(until);
+    world.reconcile();
+    let held = world.load(id);
+    assert!(matches!(held.state, State::Contained { .. }), "{}: {}", held.state, held.note);
+    assert_eq!(world.writes(), writes);
+}
+
+#[test]
+fn another_report_of_the_alert_does_not_keep_the_release_from_its_time() {
+    let world = World::new();
+    let mut finding = subject(QUARANTINE).finding();
+    let contained = world.open(&finding);
+    let State::Contained { until } = contained.state else { panic!("{}: {}", contained.state, contained.note) };
+    finding.modified = Some(now());
+    world.report(&finding);
+    assert!(world.load(contained.id).version > contained.version, "the report was added");
+    world.source.close(&finding.source_ref.id);
+    turn_to(until);
+    for _ in 0..30 {
+        world.reconcile();
+        turn_to(now() + 60_000);
+    }
+    assert_eq!(world.load(contained.id).state, State::RolledBack, "{}", world.load(contained.id).note);
+}

@@ -3,6 +3,7 @@
 use stanch_core::finding::Finding;
 use stanch_core::port::Store;
 use stanch_core::state::State;
+use stanch_sandbox::{Fault, FaultKind};
 
 use crate::subjects::subject;
 use crate::world::{World, auto_rules, now, turn_to, wait};
@@ -77,4 +78,31 @@ fn a_case_that_is_under_way_is_told_and_goes_on() {
         turn_to(now() + 5_000);
     }
     assert_eq!((overdue(&world), world.load(id).state.name(), world.writes()), (1, "resolved", 1));
+}
+
+#[test]
+fn a_report_does_not_disturb_a_write_that_is_under_way() {
+    for undo in [false, true] {
+        let world = World::new();
+        let mut finding = subject("aws-s3-block-public-access").finding();
+        let id = if undo {
+            let fixed = world.open(&finding);
+            turn_to(now() + 60_000);
+            let (plan, _) = wait(world.engine.undo_plan(fixed.id)).expect("a plan");
+            world.sandbox.inject(Fault::once(FaultKind::TimeoutLost, plan.changes[0].request.name()));
+            wait(world.engine.undo(fixed.id, "test:ann")).expect("it is put back");
+            fixed.id
+        } else {
+            world.sandbox.inject(Fault::once(FaultKind::TimeoutLost, "s3.PutPublicAccessBlock"));
+            crate::work::arrive(&world, &finding)
+        };
+        wait(world.engine.run(id)).expect("a step");
+        let lost = world.load(id);
+        assert_eq!(lost.state, if undo { State::Undoing } else { State::Applying }, "{}", lost.note);
+        finding.modified = Some(now());
+        wait(world.engine.ingest(vec![finding])).expect("taken in");
+        let (after, run) = (world.load(id), if undo { lost.undo } else { lost.fix });
+        assert!(after.version > lost.version, "the report was added");
+        assert_eq!(after.next_at, run.map(|run| run.attempts[0].lease_until), "nobody looks before the lease is over");
+    }
 }

@@ -1,7 +1,7 @@
 //! The real store, made to fail where a test says so.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -12,6 +12,8 @@ use stanch_core::port::{BoxFuture, Cap, Commit, Filter, Head, Hold, OutboxItem, 
 use stanch_core::remediation::{Remediation, RemediationId, RemediationKey};
 use stanch_store::SqliteStore;
 use uuid::Uuid;
+
+use crate::world::turn_to;
 
 pub(crate) struct FaultyStore {
     real: Arc<SqliteStore>,
@@ -25,6 +27,8 @@ pub(crate) struct FaultyStore {
     failing: Mutex<Option<&'static str>>,
     /// What somebody made of the ends of records.
     tampered: Mutex<BTreeMap<RemediationId, Option<ChainHead>>>,
+    /// How long the next claim takes, milliseconds.
+    slow_claim: AtomicI64,
 }
 
 impl FaultyStore {
@@ -36,6 +40,7 @@ impl FaultyStore {
             locked: Mutex::default(),
             failing: Mutex::default(),
             tampered: Mutex::default(),
+            slow_claim: AtomicI64::new(0),
         }
     }
 
@@ -62,6 +67,10 @@ impl FaultyStore {
     /// From now on a record ends there, or is gone with its remediation.
     pub(crate) fn tamper(&self, id: RemediationId, end: Option<ChainHead>) {
         self.tampered.lock().expect("a lock").insert(id, end);
+    }
+
+    pub(crate) fn slow_claim(&self, ms: Millis) {
+        self.slow_claim.store(ms, Ordering::Relaxed);
     }
 
     fn via<'a, T: Send + 'a>(&self, call: BoxFuture<'a, Result<T, StoreError>>) -> BoxFuture<'a, Result<T, StoreError>> {
@@ -130,6 +139,7 @@ impl Store for FaultyStore {
         self.via(self.real.sent(item))
     }
     fn claim(&self, item: Uuid, now: Millis, until: Millis) -> BoxFuture<'_, Result<bool, StoreError>> {
+        turn_to(crate::world::now() + self.slow_claim.swap(0, Ordering::Relaxed));
         self.via(self.real.claim(item, now, until))
     }
     fn unsent<'a>(&'a self, item: Uuid, at: Millis, reason: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -157,6 +167,9 @@ impl Store for FaultyStore {
         self.via(self.real.unpark(id))
     }
     fn heads(&self, after: Option<RemediationId>, limit: usize) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
+        if *self.failing.lock().expect("a lock") == Some("heads") {
+            return unavailable("failing for the test");
+        }
         let tampered = self.tampered.lock().expect("a lock").clone();
         self.via(Box::pin(async move {
             let heads = self.real.heads(after, limit).await?;

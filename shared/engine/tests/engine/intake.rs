@@ -1,11 +1,12 @@
 //! Intake: one remediation for one fault, whoever reports it, however often and in whatever order.
 
 use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingStatus, Source};
+use stanch_core::port::Store;
 use stanch_core::state::{Resolution, State};
 use stanch_engine::Taken;
 
 use crate::subjects::subject;
-use crate::world::{World, now, turn_to};
+use crate::world::{World, now, turn_to, wait};
 
 const BUCKET: &str = "aws-s3-block-public-access";
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
@@ -43,9 +44,9 @@ fn two_sources_of_one_fault_share_a_remediation_and_are_both_told() {
     prowler.source_ref.id = prowler.uid.clone();
     let other = world.report(&prowler);
     assert_eq!(other[0].remediation, Some(waiting.id));
-    crate::world::wait(world.engine.approve(waiting.id, "test:ann", None)).expect("approved");
+    wait(world.engine.approve(waiting.id, "test:ann", None)).expect("approved");
     world.rest(waiting.id);
-    crate::world::wait(world.engine.send_outbox(100)).expect("sent");
+    wait(world.engine.send_outbox(100)).expect("sent");
     let told: std::collections::BTreeSet<String> = world.source.written().into_iter().map(|(_, id, _, _)| id).collect();
     assert_eq!(told.len(), 2, "{told:?}");
 }
@@ -153,10 +154,70 @@ fn an_unchanged_heartbeat_calls_no_cloud_and_commits_nothing() {
             world.source.put(bucket());
             let mut heartbeat = bucket();
             heartbeat.modified = known.finding.modified;
-            assert_eq!(crate::world::wait(world.engine.ingest(vec![heartbeat])).unwrap()[0].taken, Taken::Known);
+            assert_eq!(wait(world.engine.ingest(vec![heartbeat])).unwrap()[0].taken, Taken::Known);
             world.reconcile();
         }
         let after = world.load(known.id);
         assert_eq!((after.version, world.sandbox.requests().len(), after.state.name()), (before.0, before.1, state));
+    }
+}
+
+#[test]
+fn only_word_that_is_newer_than_our_proof_reopens_a_fixed_case() {
+    for (after, taken) in [(-1, Taken::Known), (0, Taken::Known), (1, Taken::Recurred)] {
+        let world = World::new();
+        turn_to(now() + 60_000);
+        let fixed = world.open(&bucket());
+        let mut again = bucket();
+        again.modified = fixed.times.verified.map(|at| at + after);
+        assert_eq!(world.report(&again)[0].taken, taken, "{after} ms after the proof");
+        assert_eq!(world.load(fixed.id).recurrences, u32::from(taken == Taken::Recurred));
+    }
+}
+
+#[test]
+fn a_fixed_case_is_closed_once_and_only_when_every_source_has_closed_its_finding() {
+    let world = World::new();
+    let mut other = bucket();
+    other.uid = "another-detector".into();
+    other.source_ref.id = other.uid.clone();
+    let fixed = world.open(&bucket());
+    world.report(&other);
+    let closed_at = |finding: &Finding<'static>, modified: i64| {
+        let taken = world.report(&closed(finding.clone(), modified))[0].taken;
+        let record = wait(world.store.record(fixed.id)).expect("a record");
+        let entries = record.iter().filter(|entry| entry.body.contains("the source closed its finding")).count();
+        (taken, world.load(fixed.id).times.closed, entries)
+    };
+    let first = now() + 5_000;
+    assert_eq!(closed_at(&bucket(), first), (Taken::Known, None, 0), "the other one still reports it");
+    assert_eq!(closed_at(&other, first + 1), (Taken::Closed, Some(first + 1), 1));
+    assert_eq!(closed_at(&other, first + 2), (Taken::Known, Some(first + 1), 1), "it was closed already");
+}
+
+#[test]
+fn a_recorded_case_shows_the_latest_word_and_a_plan_the_one_it_was_made_on() {
+    for (rules, title) in [("rule: keep\nmode: record\n", "another title"), ("rule: ask\nmode: approve\ndo:\n  - fix: recommended\n", "")] {
+        let world = World::with_rules(rules);
+        let case = world.open(&bucket());
+        let mut again = bucket();
+        (again.title, again.modified) = ("another title".into(), Some(now()));
+        world.report(&again);
+        let expected = if title.is_empty() { bucket().title } else { title.into() };
+        assert_eq!(world.load(case.id).finding.title, expected, "{}", case.state);
+    }
+}
+
+#[test]
+fn a_case_keeps_what_opened_it_byte_for_byte_and_since_when_its_fault_is_seen() {
+    let raw = r#"{"as":  "it was sent"}"#;
+    for (first_seen, created, time, detected) in
+        [(Some(1), Some(2), Some(3), Some(1)), (None, Some(2), Some(3), Some(2)), (None, None, Some(3), Some(3)), (None, None, None, None)]
+    {
+        let world = World::new();
+        let finding = Finding { raw: raw.into(), first_seen, created, time, ..bucket() };
+        let case = world.open(&finding);
+        assert_eq!(case.times.detected, detected);
+        assert_eq!(wait(world.store.body(&case.raw_digest)).expect("a body").as_deref(), Some(raw));
     }
 }

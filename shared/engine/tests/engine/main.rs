@@ -2,16 +2,19 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test program; clippy knows only its test functions")]
 
+mod answers;
 mod backlog;
 mod between;
 mod checkpoints;
 mod containment;
 mod due;
+mod errors;
 mod every_fix;
 mod faulty;
 mod gates;
 mod intake;
 mod lag;
+mod notices;
 mod operations;
 mod outage;
 mod outbox;
@@ -19,9 +22,11 @@ mod parked;
 mod reconcile;
 mod record;
 mod second;
+mod snapshots;
 mod subjects;
 mod sweep;
 mod telling;
+mod throttling;
 mod unknown;
 mod work;
 mod world;

@@ -3,10 +3,12 @@
 use stanch_core::cloud::Cloud;
 use stanch_core::remediation::Outcome;
 use stanch_core::state::{Resolution, State};
+use stanch_engine::Next;
 use stanch_sandbox::{Fault, FaultKind};
 
 use crate::subjects::{SUBJECTS, subject};
 use crate::world::{World, now, turn_to, wait};
+use crate::writing::opened;
 
 const TLS: &str = "azure-sql-require-tls12";
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
@@ -33,19 +35,51 @@ fn an_accepted_write_counts_only_when_its_operation_has_ended() {
     assert_eq!(fixed.state, FIXED, "{}", fixed.note);
     let result = fixed.fix.expect("a run").attempts[0].result.clone().expect("a result");
     assert_eq!((result.outcome, result.status, result.request_id.is_some()), (Outcome::Applied, Some(202), true));
+    assert!(result.at >= pending.next_at, "it took effect when it ended, not when it was accepted");
     assert_eq!(world.writes(), 1, "accepted once");
 }
 
 #[test]
-fn an_operation_that_fails_and_leaves_nothing_is_a_failed_fix() {
+fn after_an_operation_that_failed_a_read_tells_what_it_did() {
+    let version =
+        |world: &World| world.sandbox.state(Cloud::Azure, subject(TLS).uid).expect("a server")["properties"]["minimalTlsVersion"].clone();
+    for (shows, state, expected) in [
+        ("1.0", State::Failed, Some((Outcome::Refused, Some("ProvisioningFailed")))),
+        ("1.2", FIXED, Some((Outcome::AppliedByObservation, None))),
+        ("1.1", State::Stuck, None),
+    ] {
+        let world = World::new();
+        assert_eq!(version(&world), "1.0");
+        world.sandbox.inject(Fault::once(FaultKind::OperationFails, "Microsoft.Sql/servers/shop-sql-01"));
+        let id = opened(&world, TLS);
+        wait(world.engine.run(id)).expect("runs");
+        let edited = world.sandbox.edit(Cloud::Azure, subject(TLS).uid, |server| server["properties"]["minimalTlsVersion"] = shows.into());
+        edited.expect("a server");
+        world.rest(id);
+        let end = world.load(id);
+        assert_eq!((end.state, version(&world), world.writes()), (state, shows.into(), 1), "{shows}: {}", end.note);
+        assert!(state == FIXED || end.note.contains("operation failed: ProvisioningFailed"), "{}", end.note);
+        let result = end.fix.as_ref().and_then(|run| run.attempts[0].result.as_ref());
+        assert_eq!(result.map(|r| (r.outcome, r.fault.as_ref().map(|f| f.code.as_str()))), expected, "{shows}");
+    }
+}
+
+#[test]
+fn a_poll_that_does_not_reach_the_provider_is_made_again_in_half_a_minute() {
     let world = World::new();
-    world.sandbox.inject(Fault::once(FaultKind::OperationFails, "Microsoft.Sql/servers/shop-sql-01"));
-    let before = world.sandbox.state(Cloud::Azure, subject(TLS).uid);
-    let failed = world.open(&subject(TLS).finding());
-    assert_eq!(failed.state, State::Failed, "{}", failed.note);
-    assert!(failed.note.contains("operation failed"), "{}", failed.note);
-    let strip = |state: Option<serde_json::Value>| state.map(|s| s["properties"]["minimalTlsVersion"].clone());
-    assert_eq!(strip(world.sandbox.state(Cloud::Azure, subject(TLS).uid)), strip(before));
+    let id = opened(&world, TLS);
+    let Next::At(mut at) = wait(world.engine.run(id)).expect("runs") else { panic!("{}", world.load(id).note) };
+    world.sandbox.inject(Fault::times(FaultKind::Refused, "GET management.azure.com", 3));
+    for failed in 1..4 {
+        turn_to(at);
+        at = now() + 30_000;
+        assert_eq!(wait(world.engine.run(id)).expect("runs"), Next::At(at));
+        let pending = world.load(id).fix.expect("a run").attempts.remove(0).operation.expect("an operation");
+        assert_eq!((pending.next_at, pending.polls), (at, failed), "it counts: what is not found for long is given up");
+    }
+    turn_to(at);
+    world.rest(id);
+    assert_eq!((world.load(id).state, world.writes()), (FIXED, 1), "{}", world.load(id).note);
 }
 
 /// A process that dies after the provider accepted and before that was stored: the lease is waited out, then a read tells.

@@ -56,16 +56,33 @@ fn a_message_that_is_refused_is_recorded_in_the_end_and_what_follows_it_goes_on(
     let id = arrive(&world, &numbered(1));
     world.post.close("down", false);
     let mut tried = Vec::new();
-    for wait_ms in [0, 9 * MINUTE, MINUTE, 6 * 60 * MINUTE, 0] {
+    for wait_ms in [0, 9 * MINUTE, MINUTE, 6 * 60 * MINUTE - 1, 1, 0] {
         turn_to(now() + wait_ms);
         send(&world);
         tried.push((world.post.tried("down"), undelivered(&world, id)));
     }
-    assert_eq!(tried, [(1, 0), (1, 0), (2, 0), (3, 1), (3, 1)]);
+    assert_eq!(tried, [(1, 0), (1, 0), (2, 0), (2, 0), (3, 1), (3, 1)]);
 
     world.post.reopen("down");
     wait(world.engine.set_due(id, Some(now() - 1), "test:ann")).unwrap();
     world.reconcile();
     let titles: Vec<_> = world.post.sent.lock().unwrap().iter().filter(|(c, ..)| c == "down").map(|(_, _, t)| t.clone()).collect();
     assert_eq!(titles, ["A remediation is overdue"]);
+}
+
+#[test]
+fn a_message_whose_claim_took_long_to_store_is_left_until_that_claim_is_over() {
+    for (took, at_once) in [(MINUTE, 2), (MINUTE + 1, 1)] {
+        let (world, store) = World::with_rules(RULES).with_faults(RULES);
+        arrive(&world, &numbered(1));
+        let begin = now();
+        store.slow_claim(took);
+        assert_eq!(send(&world), at_once, "{took}: the other channel is not held up");
+        turn_to(begin + 2 * MINUTE - 1);
+        assert_eq!(send(&world), 0);
+        turn_to(begin + 2 * MINUTE);
+        assert_eq!(send(&world), 2 - at_once);
+        let sent: BTreeSet<_> = world.post.sent.lock().unwrap().iter().map(|(channel, key, _)| (channel.clone(), *key)).collect();
+        assert_eq!((sent.len(), world.post.tried("down"), world.post.tried("up")), (2, 1, 1));
+    }
 }

@@ -1,9 +1,10 @@
 //! The second clock of verification: the source must agree in its own time.
 
-use stanch_core::finding::Finding;
+use stanch_core::finding::{ComplianceStatus, Finding, FindingStatus};
 use stanch_core::port::Store;
 use stanch_core::remediation::Remediation;
 use stanch_core::state::{Resolution, State};
+use stanch_engine::Taken;
 
 use crate::subjects::subject;
 use crate::world::{World, auto_rules, now, turn_to, wait};
@@ -113,5 +114,20 @@ fn a_person_may_put_back_what_is_still_reported_and_the_clock_stops() {
     world.reconcile();
     assert_eq!(world.load(case.id).state, State::StillReported);
     assert_eq!(world.undo(case.id).state, State::RolledBack);
+    assert_eq!(wait(world.store.due(i64::MAX, 9)).unwrap(), []);
+}
+
+#[test]
+fn a_source_that_closes_what_it_still_reported_ends_the_clock_by_its_own_word() {
+    let world = world();
+    let case = fixed(&world);
+    world.reconcile();
+    assert_eq!(world.load(case.id).state, State::StillReported);
+    let mut closed = finding();
+    (closed.status, closed.modified) = (FindingStatus::Resolved, Some(now() + 7_000));
+    closed.compliance.as_mut().unwrap().status = ComplianceStatus::Pass;
+    assert_eq!(world.report(&closed)[0].taken, Taken::Closed);
+    let agreed = world.load(case.id);
+    assert_eq!((agreed.state, agreed.times.closed), (FIXED, Some(now() + 7_000)), "{}", agreed.note);
     assert_eq!(wait(world.store.due(i64::MAX, 9)).unwrap(), []);
 }

@@ -68,6 +68,8 @@ pub(crate) fn is_write(request: &ApiRequest) -> bool {
 pub(crate) struct Post {
     /// Channel, key, title.
     pub(crate) sent: Mutex<Vec<(String, uuid::Uuid, String)>>,
+    /// The same, in full.
+    pub(crate) notices: Mutex<Vec<Notice>>,
     /// Tries by channel.
     pub(crate) tries: Mutex<BTreeMap<String, usize>>,
     /// Channels that take nothing, and whether trying again helps.
@@ -100,6 +102,7 @@ impl Notifier for Post {
         let answer = closed.map_or(Ok(()), |retry| Err(refused(retry)));
         if answer.is_ok() {
             self.sent.lock().expect("a lock").push((channel.into(), key, notice.title.clone()));
+            self.notices.lock().expect("a lock").push(notice.clone());
         }
         Box::pin(std::future::ready(answer))
     }

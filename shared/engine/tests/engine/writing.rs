@@ -22,15 +22,15 @@ const INGRESS: &str = "aws-ec2-revoke-world-ingress";
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
 const ASK: &str = "rule: ask\nmode: approve\ndo:\n  - fix: recommended\n";
 
-fn opened(world: &World, fix: &str) -> RemediationId {
+pub(crate) fn opened(world: &World, fix: &str) -> RemediationId {
     wait(world.engine.ingest(vec![subject(fix).finding()])).expect("taken in")[0].remediation.expect("opened")
 }
 
-fn settle(fix: &str) -> Millis {
+pub(crate) fn settle(fix: &str) -> Millis {
     library().fix(fix).expect("the fix").settle_ms as Millis
 }
 
-fn outcomes(remediation: &Remediation) -> Vec<Outcome> {
+pub(crate) fn outcomes(remediation: &Remediation) -> Vec<Outcome> {
     remediation.fix.iter().flat_map(|run| &run.attempts).filter_map(|a| a.result.as_ref()).map(|r| r.outcome).collect()
 }
 

@@ -1,0 +1,80 @@
+//! What is kept of a read: when it was made, and nothing secret. What is secret comes back all the same.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use stanch_core::cloud::Cloud;
+use stanch_core::port::Store;
+use stanch_core::state::{Resolution, State};
+use stanch_library::Library;
+
+use crate::subjects::subject;
+use crate::world::{World, auto_rules};
+
+const FIXED: State = State::Resolved { how: Resolution::Fixed };
+const TRAIL: &str = "aws-cloudtrail-enable-log-validation";
+
+/// A fix that overwrites a value nobody may see.
+const FIX: &str = r#"
+fix: aws-test-move-logs
+title: Move the logs of a trail
+remediates: [securityhub/CloudTrail.99]
+resource: AwsCloudTrailTrail
+activity: harden
+undo: exact
+disruption: none
+permissions: [cloudtrail:GetTrail, cloudtrail:UpdateTrail]
+source: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_UpdateTrail.html
+observe:
+  trail:
+    call: cloudtrail.GetTrail
+    input: {Name: "${resource.uid}"}
+    take: "{'valid': response.Trail.LogFileValidationEnabled == true, 'prefix': response.Trail.S3KeyPrefix}"
+    sensitive: [prefix]
+    gone: [TrailNotFoundException]
+when: trail.valid != true
+change:
+  - title: Move the logs of ${resource.name}
+    call: cloudtrail.UpdateTrail
+    input: {Name: "${resource.uid}", EnableLogFileValidation: true, S3KeyPrefix: elsewhere}
+    repeat: safe
+    sets: {trail.valid: true}
+    undo:
+      - call: cloudtrail.UpdateTrail
+        input: {Name: "${resource.uid}", EnableLogFileValidation: "${trail.valid}", S3KeyPrefix: "${trail.prefix}"}
+"#;
+
+#[test]
+fn a_sensitive_value_is_put_back_and_stands_nowhere_in_the_open() {
+    let mut library = Library::builtin().expect("the library loads");
+    library.add("test.yaml", FIX.into()).expect("a fix");
+    let mut world = World::new();
+    world.ports.fixes = Arc::new(library);
+    world.set_rules(&auto_rules().replace("accept_unproven: [", "accept_unproven: [aws-test-move-logs, "));
+    let trail = subject(TRAIL).uid;
+    world.sandbox.edit(Cloud::Aws, trail, |trail| trail["S3KeyPrefix"] = json!("hunter2")).expect("a trail");
+    let before = world.sandbox.state(Cloud::Aws, trail);
+    let mut finding = subject(TRAIL).finding();
+    finding.rule = Some("CloudTrail.99".into());
+    finding.compliance = None;
+    let fixed = world.open(&finding);
+    assert_eq!(fixed.state, FIXED, "{}", fixed.note);
+    assert_eq!(world.sandbox.state(Cloud::Aws, trail).expect("a trail")["S3KeyPrefix"], "elsewhere");
+
+    let undone = world.undo(fixed.id);
+    assert_eq!(undone.state, State::RolledBack, "{}", undone.note);
+    assert_eq!(world.sandbox.state(Cloud::Aws, trail), before);
+    let record = crate::world::wait(world.store.record(fixed.id)).expect("a record");
+    let shown = [serde_json::to_string(&undone).unwrap(), serde_json::to_string(&fixed).unwrap()];
+    assert!(record.iter().map(|entry| &entry.body).chain(&shown).all(|text| !text.contains("hunter2")));
+}
+
+#[test]
+fn the_state_a_fix_and_its_undo_left_is_dated_by_the_read_that_proved_it() {
+    let world = World::new();
+    let fixed = world.open(&subject(TRAIL).finding());
+    assert_eq!(fixed.fix.and_then(|run| run.left).map(|left| left.at), fixed.times.verified);
+    let undone = world.undo(fixed.id).undo.expect("an undo");
+    let written = undone.attempts[0].intended_at;
+    assert!(undone.left.is_some_and(|left| left.at >= written), "it was read after the write");
+}
