@@ -165,7 +165,8 @@ fn another_report_of_the_alert_does_not_keep_the_release_from_its_time() {
     let State::Contained { until } = contained.state else { panic!("{}: {}", contained.state, contained.note) };
     finding.modified = Some(now());
     world.report(&finding);
-    assert!(world.load(contained.id).version > contained.version, "the report was added");
+    let told = world.load(contained.id);
+    assert!(told.version > contained.version && told.next_at == Some(until), "the report was added, and no more");
     world.source.close(&finding.source_ref.id);
     turn_to(until);
     for _ in 0..30 {
