@@ -9,14 +9,16 @@ use crate::{Engine, EngineError};
 pub(crate) enum Confirmation {
     /// One of them holds it, open and about this resource.
     Confirmed,
-    /// All that could be asked say otherwise; why.
+    /// All of them say otherwise, or can never be asked; why.
     Denied(String),
+    /// None of them confirms it, and one did not let itself be asked, for lack of a permission or the like; why.
+    Unclear(String),
 }
 
 impl Engine {
     /// Asks every source that reported the case. One confirmation suffices; a source that cannot be asked confirms nothing.
     pub(crate) async fn confirm(&self, remediation: &Remediation) -> Result<Confirmation, EngineError> {
-        let mut reasons = Vec::new();
+        let (mut reasons, mut unclear) = (Vec::new(), false);
         for reporter in &remediation.reporters {
             if !reporter.source.can_be_asked() {
                 reasons.push(format!("{} cannot be asked about its findings, so it never contains by itself", reporter.source));
@@ -37,9 +39,13 @@ impl Engine {
                     reasons.push(format!("{} says the finding is about another resource", reporter.source));
                 }
                 Err(error) if error.retry => return Err(error.into()),
-                Err(error) => reasons.push(error.to_string()),
+                Err(error) => {
+                    unclear = true;
+                    reasons.push(error.to_string());
+                }
             }
         }
-        Ok(Confirmation::Denied(format!("not contained: {}", reasons.join("; "))))
+        let why = reasons.join("; ");
+        Ok(if unclear { Confirmation::Unclear(why) } else { Confirmation::Denied(why) })
     }
 }

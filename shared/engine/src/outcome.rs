@@ -243,15 +243,23 @@ impl Engine {
             return case.commit(self, Next::Now).await;
         }
         let before = run.plan.is_before(index, snapshot);
-        if before && looked && change.repeat == Repeat::Never && run.attempt(index).is_some_and(|a| a.looked_at.is_none()) {
+        if before && looked && change.repeat == Repeat::Never {
             // Lists lag. What is not the same twice as once is sent again only when it was not there twice, a settle time apart.
-            let at = now + self.settle(&run.plan).max(LEAST_BETWEEN_LOOKS_MS);
-            if let Some(attempt) = current_mut(&mut case.remediation).and_then(|r| r.attempts.iter_mut().rev().find(|a| a.change == index))
-            {
-                attempt.looked_at = Some(now);
+            let apart = self.settle(&run.plan).max(LEAST_BETWEEN_LOOKS_MS);
+            match run.attempt(index).and_then(|a| a.looked_at) {
+                None => {
+                    let mut attempts = current_mut(&mut case.remediation).into_iter().flat_map(|r| r.attempts.iter_mut().rev());
+                    if let Some(attempt) = attempts.find(|a| a.change == index) {
+                        attempt.looked_at = Some(now);
+                    }
+                    case.remediation.note =
+                        "what the write should have made was not found; looking once more before it is sent again".into();
+                    return case.commit(self, Next::At(now + apart)).await;
+                }
+                // A report that came meanwhile has it looked at early.
+                Some(first) if now < first + apart => return case.keep_until(self, first + apart).await,
+                Some(_) => {}
             }
-            case.remediation.note = "what the write should have made was not found; looking once more before it is sent again".into();
-            return case.commit(self, Next::At(at)).await;
         }
         if before && (looked || change.repeat != Repeat::Never) {
             let message = format!("change {} did not take effect, as a fresh read shows", index + 1);

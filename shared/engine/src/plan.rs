@@ -197,7 +197,7 @@ impl Engine {
         let confirmed = if plan.activity.is_containment() {
             Some(match self.confirm(remediation).await? {
                 Confirmation::Confirmed => Ok(()),
-                Confirmation::Denied(why) => Err(why),
+                Confirmation::Denied(why) | Confirmation::Unclear(why) => Err(format!("not contained: {why}")),
             })
         } else {
             None

@@ -47,6 +47,7 @@ impl Engine {
     async fn watch(&self, case: &mut Case) -> Result<Next, EngineError> {
         match self.confirm(&case.remediation).await {
             Ok(Confirmation::Confirmed) => {}
+            Ok(Confirmation::Unclear(why)) => return case.again_later(self, &cannot_be_asked(&why)).await,
             Ok(Confirmation::Denied(why)) => {
                 case.advance(Event::ClosedAtSource, why.clone())?;
                 case.record(self, None, Entry::new(ActivityStatus::Other, "Closed", why));
@@ -66,11 +67,13 @@ impl Engine {
         }
     }
 
-    /// Why a resource must stay contained, if it must.
+    /// Why a resource must stay contained, if it must. Whether it must has to be found out: what no source tells is an error.
     async fn still_needed(&self, remediation: &Remediation) -> Result<Option<String>, EngineError> {
-        if let Confirmation::Confirmed = self.confirm(remediation).await? {
-            return Ok(Some("the source still reports the alert".into()));
-        }
+        let mut unclear = match self.confirm(remediation).await? {
+            Confirmation::Confirmed => return Ok(Some("the source still reports the alert".into())),
+            Confirmation::Unclear(why) => Some(why),
+            Confirmation::Denied(_) => None,
+        };
         let filter = Filter { state: Some("contained".into()), cloud: Some(remediation.resource.cloud), limit: None };
         for row in self.ports.store.list(&filter).await? {
             if row.id == remediation.id {
@@ -78,11 +81,18 @@ impl Engine {
             }
             let Some(other) = self.ports.store.load(row.id).await? else { continue };
             let same = other.resource.canonical() == remediation.resource.canonical();
-            if same && matches!(other.state, State::Contained { .. }) && matches!(self.confirm(&other).await?, Confirmation::Confirmed) {
-                return Ok(Some(format!("remediation {} holds the same resource, and its source still reports the alert", other.id)));
+            if !same || !matches!(other.state, State::Contained { .. }) {
+                continue;
+            }
+            match self.confirm(&other).await? {
+                Confirmation::Confirmed => {
+                    return Ok(Some(format!("remediation {} holds the same resource, and its source still reports the alert", other.id)));
+                }
+                Confirmation::Unclear(why) => unclear = Some(why),
+                Confirmation::Denied(_) => {}
             }
         }
-        Ok(None)
+        unclear.map_or(Ok(None), |why| Err(cannot_be_asked(&why)))
     }
 
     async fn prolong(&self, case: &mut Case, longer_ms: Option<u64>, why: &str) -> Result<Next, EngineError> {
@@ -104,6 +114,11 @@ impl Engine {
         case.advance(Event::UndoAllowed, "the containment's time is over and the source no longer reports the alert")?;
         case.commit(self, Next::Now).await
     }
+}
+
+/// Nothing is released on that: the permission that lacks may be given meanwhile, else a person is called.
+fn cannot_be_asked(why: &str) -> EngineError {
+    EngineError::Refused(format!("whether the alert stands cannot be found out: {why}"))
 }
 
 fn all(plan: &Plan) -> Vec<usize> {

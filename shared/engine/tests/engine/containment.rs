@@ -1,14 +1,97 @@
 //! Containment: only on the source's own word, with an end, and never released while the alert stands.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use stanch_core::cloud::Cloud;
-use stanch_core::finding::Source;
-use stanch_core::port::WriteBack;
+use stanch_core::finding::{Finding, Millis, Source, SourceRef};
+use stanch_core::port::{BoxFuture, FindingSource, Listed, Scope, SourceAnswer, SourceError, WriteBack};
 use stanch_core::state::{Resolution, State};
+use stanch_sandbox::SandboxSource;
 
 use crate::subjects::subject;
-use crate::world::{World, now, turn_to, wait};
+use crate::world::{World, auto_rules, now, turn_to, wait};
 
 const QUARANTINE: &str = "aws-ec2-quarantine-instance";
+
+/// A source that does not let itself be asked while it is shut.
+struct Shut {
+    source: SandboxSource,
+    shut: AtomicBool,
+}
+
+impl FindingSource for Shut {
+    fn fetch<'a>(&'a self, source: Source, reference: &'a SourceRef<'a>) -> BoxFuture<'a, Result<SourceAnswer, SourceError>> {
+        if self.shut.load(Ordering::Relaxed) {
+            let (finding, reason) = (reference.id.to_string(), "403 AccessDenied".to_owned());
+            let error = SourceError { action: "fetch", finding, source_name: source, reason, retry: false };
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        self.source.fetch(source, reference)
+    }
+    fn write_back<'a>(
+        &'a self,
+        source: Source,
+        reference: &'a SourceRef<'a>,
+        status: WriteBack,
+        note: &'a str,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        self.source.write_back(source, reference, status, note)
+    }
+    fn list<'a>(&'a self, scope: &'a Scope, since: Option<Millis>, page: Option<&'a str>) -> BoxFuture<'a, Result<Listed, SourceError>> {
+        self.source.list(scope, since, page)
+    }
+}
+
+fn with_source(shut: bool) -> (World, Arc<Shut>) {
+    let mut world = World::new();
+    let source = Arc::new(Shut { source: world.source.clone(), shut: shut.into() });
+    world.ports.sources = source.clone();
+    world.set_rules(&auto_rules());
+    (world, source)
+}
+
+#[test]
+fn a_source_that_refuses_to_be_asked_contains_nothing() {
+    let (world, _) = with_source(true);
+    let refused = world.open(&subject(QUARANTINE).finding());
+    assert_eq!((refused.state, world.writes()), (State::Refused, 0), "{}", refused.note);
+    assert!(refused.note.contains("403 AccessDenied"), "{}", refused.note);
+}
+
+#[test]
+fn on_a_source_that_refuses_to_be_asked_nothing_is_released() {
+    for mended in [true, false] {
+        let (world, source) = with_source(false);
+        let finding = subject(QUARANTINE).finding();
+        let mut second = finding.clone();
+        (second.uid, second.source_ref.id) = ("second-alert".into(), "second-alert".into());
+        let (holder, watcher) = (world.open(&finding), world.open(&second));
+        let held = world.sandbox.state(Cloud::Aws, subject(QUARANTINE).uid);
+        source.shut.store(true, Ordering::Relaxed);
+        turn_to(now() + 5 * 3_600_000);
+        for _ in 0..12 {
+            world.reconcile();
+            turn_to(now() + if mended { 60_000 } else { 3_600_000 });
+        }
+        assert_eq!(world.sandbox.state(Cloud::Aws, subject(QUARANTINE).uid), held);
+        let expected = if mended { "contained" } else { "stuck" };
+        for id in [holder.id, watcher.id] {
+            let case = world.load(id);
+            assert_eq!(case.state.name(), expected, "{}", case.note);
+            assert!(case.note.contains("cannot be found out") && case.note.contains("403 AccessDenied"), "{}", case.note);
+        }
+        if mended {
+            world.source.close(&finding.source_ref.id);
+            world.source.close(&second.source_ref.id);
+            source.shut.store(false, Ordering::Relaxed);
+            turn_to(now() + 3_600_000);
+            world.reconcile();
+            world.rest(holder.id);
+            assert_eq!(world.load(holder.id).state, State::RolledBack, "{}", world.load(holder.id).note);
+        }
+    }
+}
 
 #[test]
 fn an_alert_the_source_does_not_hold_contains_nothing() {
@@ -23,7 +106,7 @@ fn an_alert_the_source_does_not_hold_contains_nothing() {
 }
 
 #[test]
-fn an_alert_about_another_resource_or_closed_at_the_source_contains_nothing() {
+fn an_alert_that_is_about_another_resource_closed_or_a_sample_at_the_source_contains_nothing() {
     let world = World::new();
     let finding = subject(QUARANTINE).finding();
     let mut other = finding.clone();
@@ -36,9 +119,16 @@ fn an_alert_about_another_resource_or_closed_at_the_source_contains_nothing() {
     let world = World::new();
     world.source.put(finding.clone());
     world.source.close(&finding.source_ref.id);
-    let id = wait(world.engine.ingest(vec![finding])).expect("taken in")[0].remediation.expect("a remediation");
+    let id = wait(world.engine.ingest(vec![finding.clone()])).expect("taken in")[0].remediation.expect("a remediation");
     world.rest(id);
     assert!(world.load(id).note.contains("closed"), "{}", world.load(id).note);
+    assert_eq!(world.writes(), 0);
+
+    let world = World::new();
+    world.source.put(Finding { sample: true, ..finding.clone() });
+    let id = wait(world.engine.ingest(vec![finding])).expect("taken in")[0].remediation.expect("a remediation");
+    world.rest(id);
+    assert!(world.load(id).note.contains("a sample"), "{}", world.load(id).note);
     assert_eq!(world.writes(), 0);
 }
 

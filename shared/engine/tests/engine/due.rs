@@ -3,6 +3,7 @@
 use stanch_core::finding::Finding;
 use stanch_core::port::Store;
 use stanch_core::state::State;
+use stanch_engine::Next;
 use stanch_sandbox::{Fault, FaultKind};
 
 use crate::subjects::subject;
@@ -103,6 +104,13 @@ fn a_report_does_not_disturb_a_write_that_is_under_way() {
         wait(world.engine.ingest(vec![finding])).expect("taken in");
         let (after, run) = (world.load(id), if undo { lost.undo } else { lost.fix });
         assert!(after.version > lost.version, "the report was added");
-        assert_eq!(after.next_at, run.map(|run| run.attempts[0].lease_until), "nobody looks before the lease is over");
+        let (lease, ready) = (run.expect("a run").attempts[0].lease_until, lost.next_at.expect("a time"));
+        assert_eq!(after.next_at, Some(lease), "nobody looks before the lease is over");
+        // Then the time of the step itself is stored again, once.
+        turn_to(lease);
+        for version in [after.version + 1; 2] {
+            assert_eq!(wait(world.engine.run(id)).expect("a step"), Next::At(ready));
+            assert_eq!((world.load(id).next_at, world.load(id).version), (Some(ready), version));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Intake: one remediation for one fault, whoever reports it, however often and in whatever order.
 
 use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingStatus, Source};
-use stanch_core::port::Store;
+use stanch_core::port::{Store, WriteBack};
 use stanch_core::state::{Resolution, State};
 use stanch_engine::Taken;
 
@@ -220,4 +220,22 @@ fn a_case_keeps_what_opened_it_byte_for_byte_and_since_when_its_fault_is_seen() 
         assert_eq!(case.times.detected, detected);
         assert_eq!(wait(world.store.body(&case.raw_digest)).expect("a body").as_deref(), Some(raw));
     }
+}
+
+#[test]
+fn a_source_that_closed_its_finding_is_told_of_the_proof_and_not_of_the_work() {
+    let world = World::with_rules("rule: ask\nmode: approve\ndo:\n  - fix: recommended\n");
+    let mut other = bucket();
+    other.uid = "another-detector".into();
+    other.source_ref.id = other.uid.clone();
+    let waiting = world.open(&bucket());
+    world.report(&other);
+    world.report(&closed(other, now() + 1));
+    wait(world.engine.approve(waiting.id, "test:ann", None)).expect("approved");
+    world.rest(waiting.id);
+    wait(world.engine.send_outbox(100)).expect("sent");
+    let told = world.source.written();
+    let of = |id: &str| told.iter().filter(|(_, to, ..)| to == id).map(|(_, _, status, _)| *status).collect::<Vec<_>>();
+    assert_eq!(of(&bucket().source_ref.id), [WriteBack::InProgress, WriteBack::Fixed]);
+    assert_eq!(of("another-detector"), [WriteBack::Fixed]);
 }

@@ -14,6 +14,7 @@ mod faulty;
 mod gates;
 mod intake;
 mod lag;
+mod looks;
 mod notices;
 mod operations;
 mod outage;

@@ -108,3 +108,20 @@ fn an_outage_while_an_operation_runs_costs_only_time() {
     assert_eq!((fixed.state, world.writes()), (FIXED, 1), "{}", fixed.note);
     assert!(now() > start + 60_000, "polls are apart");
 }
+
+#[test]
+fn a_poll_is_held_back_while_others_are_told_to_leave_that_api_alone() {
+    let world = World::new();
+    let id = opened(&world, TLS);
+    let Next::At(at) = wait(world.engine.run(id)).expect("runs") else { panic!("{}", world.load(id).note) };
+    let until = now() + 600_000;
+    world.sandbox.inject(Fault::once(FaultKind::Throttled { retry_after: 600 }, "GET management.azure.com"));
+    wait(world.engine.run(opened(&world, "azure-sql-remove-any-address-rules"))).expect("runs");
+    turn_to(at);
+    let calls = world.sandbox.requests().len();
+    assert_eq!(wait(world.engine.run(id)).expect("runs"), Next::At(until));
+    assert_eq!((world.sandbox.requests().len(), world.load(id).next_at), (calls, Some(until)));
+    turn_to(until);
+    world.rest(id);
+    assert_eq!((world.load(id).state, world.writes()), (FIXED, 1), "{}", world.load(id).note);
+}
