@@ -88,6 +88,24 @@ fn a_person_who_asks_need_not_wait_for_a_rule() {
 }
 
 #[test]
+fn word_of_a_fault_of_the_backlog_or_a_question_about_a_recorded_one_takes_nothing_up() {
+    let (mut world, ids) = world();
+    let mut again = subject(SUBJECTS[1]).finding();
+    again.modified = Some(now());
+    world.report(&again);
+    settle(&world);
+    assert!(ids.iter().all(|id| world.load(*id).backlog) && world.writes() == 0);
+
+    world.set_rules("rule: keep\nmode: record\n");
+    let recorded = world.open(&subject("aws-ec2-revoke-world-ingress").finding());
+    world.set_rules(&rules());
+    wait(world.engine.ask(vec![subject("aws-ec2-revoke-world-ingress").finding()], "test:ann")).unwrap();
+    settle(&world);
+    let after = world.load(recorded.id);
+    assert_eq!((after.state, after.asked_by, world.writes()), (State::Open, None, 0), "{}", after.note);
+}
+
+#[test]
 fn a_fault_of_the_backlog_that_its_source_closes_is_closed() {
     let (world, ids) = world();
     world.source.close(&subject(SUBJECTS[0]).finding().source_ref.id);

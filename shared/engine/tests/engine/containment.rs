@@ -1,7 +1,6 @@
 //! Containment: only on the source's own word, with an end, and never released while the alert stands.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::{Finding, Millis, Source, SourceRef};
@@ -14,15 +13,15 @@ use crate::world::{World, auto_rules, now, turn_to, wait};
 
 const QUARANTINE: &str = "aws-ec2-quarantine-instance";
 
-/// A source that does not let itself be asked while it is shut.
+/// A source that does not let itself be asked about the findings with these ids.
 struct Shut {
     source: SandboxSource,
-    shut: AtomicBool,
+    shut: Mutex<Vec<String>>,
 }
 
 impl FindingSource for Shut {
     fn fetch<'a>(&'a self, source: Source, reference: &'a SourceRef<'a>) -> BoxFuture<'a, Result<SourceAnswer, SourceError>> {
-        if self.shut.load(Ordering::Relaxed) {
+        if self.shut.lock().expect("a lock").iter().any(|id| *id == reference.id) {
             let (finding, reason) = (reference.id.to_string(), "403 AccessDenied".to_owned());
             let error = SourceError { action: "fetch", finding, source_name: source, reason, retry: false };
             return Box::pin(std::future::ready(Err(error)));
@@ -43,9 +42,9 @@ impl FindingSource for Shut {
     }
 }
 
-fn with_source(shut: bool) -> (World, Arc<Shut>) {
+fn with_source() -> (World, Arc<Shut>) {
     let mut world = World::new();
-    let source = Arc::new(Shut { source: world.source.clone(), shut: shut.into() });
+    let source = Arc::new(Shut { source: world.source.clone(), shut: Mutex::default() });
     world.ports.sources = source.clone();
     world.set_rules(&auto_rules());
     (world, source)
@@ -53,43 +52,42 @@ fn with_source(shut: bool) -> (World, Arc<Shut>) {
 
 #[test]
 fn a_source_that_refuses_to_be_asked_contains_nothing() {
-    let (world, _) = with_source(true);
-    let refused = world.open(&subject(QUARANTINE).finding());
+    let (world, source) = with_source();
+    let finding = subject(QUARANTINE).finding();
+    source.shut.lock().unwrap().push(finding.source_ref.id.to_string());
+    let refused = world.open(&finding);
     assert_eq!((refused.state, world.writes()), (State::Refused, 0), "{}", refused.note);
     assert!(refused.note.contains("403 AccessDenied"), "{}", refused.note);
 }
 
 #[test]
-fn on_a_source_that_refuses_to_be_asked_nothing_is_released() {
-    for mended in [true, false] {
-        let (world, source) = with_source(false);
+fn while_a_source_refuses_to_be_asked_about_one_of_its_alerts_nothing_is_released() {
+    for (own, mended) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (world, source) = with_source();
         let finding = subject(QUARANTINE).finding();
         let mut second = finding.clone();
         (second.uid, second.source_ref.id) = ("second-alert".into(), "second-alert".into());
-        let (holder, watcher) = (world.open(&finding), world.open(&second));
+        let (holder, _) = (world.open(&finding), world.open(&second));
         let held = world.sandbox.state(Cloud::Aws, subject(QUARANTINE).uid);
-        source.shut.store(true, Ordering::Relaxed);
+        let (shut, closed) = if own { (&finding, &second) } else { (&second, &finding) };
+        source.shut.lock().unwrap().push(shut.source_ref.id.to_string());
+        world.source.close(&closed.source_ref.id);
         turn_to(now() + 5 * 3_600_000);
-        for _ in 0..12 {
-            world.reconcile();
-            turn_to(now() + if mended { 60_000 } else { 3_600_000 });
-        }
-        assert_eq!(world.sandbox.state(Cloud::Aws, subject(QUARANTINE).uid), held);
-        let expected = if mended { "contained" } else { "stuck" };
-        for id in [holder.id, watcher.id] {
-            let case = world.load(id);
-            assert_eq!(case.state.name(), expected, "{}", case.note);
-            assert!(case.note.contains("cannot be found out") && case.note.contains("403 AccessDenied"), "{}", case.note);
-        }
+        world.reconcile();
+        let waiting = world.load(holder.id);
+        assert!(matches!(waiting.state, State::Contained { .. }), "{}: {}", waiting.state, waiting.note);
+        assert!(waiting.note.contains("cannot be found out") && waiting.note.contains("403 AccessDenied"), "{}", waiting.note);
         if mended {
-            world.source.close(&finding.source_ref.id);
-            world.source.close(&second.source_ref.id);
-            source.shut.store(false, Ordering::Relaxed);
+            world.source.close(&shut.source_ref.id);
+            source.shut.lock().unwrap().clear();
+        }
+        for _ in 0..20 {
             turn_to(now() + 3_600_000);
             world.reconcile();
-            world.rest(holder.id);
-            assert_eq!(world.load(holder.id).state, State::RolledBack, "{}", world.load(holder.id).note);
         }
+        let (end, expected) = (world.load(holder.id), if mended { "rolled-back" } else { "stuck" });
+        assert_eq!(end.state.name(), expected, "{}", end.note);
+        assert_eq!(world.sandbox.state(Cloud::Aws, subject(QUARANTINE).uid) == held, !mended);
     }
 }
 

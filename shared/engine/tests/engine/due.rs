@@ -114,3 +114,19 @@ fn a_report_does_not_disturb_a_write_that_is_under_way() {
         }
     }
 }
+
+#[test]
+fn a_report_while_a_fix_is_being_proven_does_not_end_the_proving() {
+    let world = World::new();
+    let mut finding = subject("aws-rds-disable-public-access").finding();
+    let id = crate::work::arrive(&world, &finding);
+    wait(world.engine.run(id)).expect("steps");
+    assert_eq!(world.load(id).state, State::Verifying, "{}", world.load(id).note);
+    finding.modified = Some(now());
+    wait(world.engine.ingest(vec![finding])).expect("taken in");
+    for _ in 0..10 {
+        world.reconcile();
+        turn_to(now() + 30_000);
+    }
+    assert_eq!((world.load(id).state.name(), world.writes()), ("resolved", 1), "{}", world.load(id).note);
+}

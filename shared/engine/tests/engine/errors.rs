@@ -1,7 +1,8 @@
 //! What is done about an error, and what a person is told to do about it.
 
+use stanch_core::finding::Source;
 use stanch_core::plan::PlanError;
-use stanch_core::port::{ApiError, Kind, Store, StoreError};
+use stanch_core::port::{ApiError, Kind, SourceError, Store, StoreError};
 use stanch_core::state::{Event, State, advance};
 use stanch_engine::{EngineError, Handled};
 use stanch_sandbox::{Fault, FaultKind};
@@ -18,6 +19,11 @@ fn not_sent(reason: &str) -> EngineError {
 
 fn read(status: u16) -> EngineError {
     PlanError::Read { fix: BUCKET.into(), read: "block".into(), status, code: "Code".into(), message: "why".into() }.into()
+}
+
+fn source(retry: bool) -> EngineError {
+    let (finding, reason) = ("1".to_owned(), "why".to_owned());
+    SourceError { action: "fetch", finding, source_name: Source::SecurityHub, reason, retry }.into()
 }
 
 #[test]
@@ -37,6 +43,8 @@ fn every_error_says_whether_to_try_again_and_who_can_help() {
         (StoreError::Conflict { id: "1".into() }.into(), Kind::Retry, None),
         (unreadable.into(), Kind::Broken, None),
         (EngineError::Throttled { quota: "aws/1/-/s3".into(), until: 1 }, Kind::Retry, None),
+        (source(true), Kind::Retry, None),
+        (source(false), Kind::Broken, None),
         (EngineError::Refused("no".into()), Kind::Refuse, None),
         (advance(State::Rejected, Event::Allowed).unwrap_err().into(), Kind::Refuse, None),
         (EngineError::Panicked("why".into()), Kind::Broken, None),

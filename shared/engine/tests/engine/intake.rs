@@ -4,11 +4,13 @@ use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingStatus, S
 use stanch_core::port::{Store, WriteBack};
 use stanch_core::state::{Resolution, State};
 use stanch_engine::Taken;
+use stanch_sandbox::{Fault, FaultKind};
 
 use crate::subjects::subject;
-use crate::world::{World, now, turn_to, wait};
+use crate::world::{World, library, now, turn_to, wait};
 
 const BUCKET: &str = "aws-s3-block-public-access";
+const ASK: &str = "rule: ask\nmode: approve\ndo:\n  - fix: recommended\n";
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
 
 fn bucket() -> Finding<'static> {
@@ -36,7 +38,7 @@ fn the_same_event_twice_makes_one_remediation_and_one_set_of_writes() {
 
 #[test]
 fn two_sources_of_one_fault_share_a_remediation_and_are_both_told() {
-    let world = World::with_rules("rule: ask\nmode: approve\ndo:\n  - fix: recommended\n");
+    let world = World::with_rules(ASK);
     let waiting = world.open(&bucket());
     let mut prowler = bucket();
     prowler.source = Source::SecurityHubV2;
@@ -106,7 +108,7 @@ fn the_source_closing_its_finding_is_the_second_proof() {
 
 #[test]
 fn a_finding_closed_before_we_act_ends_the_wait() {
-    let world = World::with_rules("rule: ask\nmode: approve\ndo:\n  - fix: recommended\n");
+    let world = World::with_rules(ASK);
     let waiting = world.open(&bucket());
     world.report(&closed(bucket(), now() + 5_000));
     assert_eq!(world.load(waiting.id).state, State::Resolved { how: Resolution::ByOthers });
@@ -115,7 +117,7 @@ fn a_finding_closed_before_we_act_ends_the_wait() {
 
 #[test]
 fn a_deleted_row_says_nothing_about_the_resource() {
-    let world = World::with_rules("rule: ask\nmode: approve\ndo:\n  - fix: recommended\n");
+    let world = World::with_rules(ASK);
     let waiting = world.open(&bucket());
     let mut deleted = closed(bucket(), now() + 5_000);
     deleted.activity = Activity::Close;
@@ -142,7 +144,7 @@ fn passed_findings_samples_and_findings_without_a_resource_open_nothing_to_do() 
 fn an_unchanged_heartbeat_calls_no_cloud_and_commits_nothing() {
     for (rules, state) in [
         (crate::world::auto_rules(), "resolved"),
-        ("rule: ask\nmode: approve\ndo:\n  - fix: recommended\n".to_owned(), "awaiting-approval"),
+        (ASK.to_owned(), "awaiting-approval"),
         (stanch_library::DEFAULT_RULES.to_owned(), "planned"),
         ("rule: keep\nmode: record\n".to_owned(), "open"),
     ] {
@@ -197,7 +199,7 @@ fn a_fixed_case_is_closed_once_and_only_when_every_source_has_closed_its_finding
 
 #[test]
 fn a_recorded_case_shows_the_latest_word_and_a_plan_the_one_it_was_made_on() {
-    for (rules, title) in [("rule: keep\nmode: record\n", "another title"), ("rule: ask\nmode: approve\ndo:\n  - fix: recommended\n", "")] {
+    for (rules, title) in [("rule: keep\nmode: record\n", "another title"), (ASK, "")] {
         let world = World::with_rules(rules);
         let case = world.open(&bucket());
         let mut again = bucket();
@@ -214,17 +216,71 @@ fn a_case_keeps_what_opened_it_byte_for_byte_and_since_when_its_fault_is_seen() 
     for (first_seen, created, time, detected) in
         [(Some(1), Some(2), Some(3), Some(1)), (None, Some(2), Some(3), Some(2)), (None, None, Some(3), Some(3)), (None, None, None, None)]
     {
-        let world = World::new();
         let finding = Finding { raw: raw.into(), first_seen, created, time, ..bucket() };
-        let case = world.open(&finding);
-        assert_eq!(case.times.detected, detected);
-        assert_eq!(wait(world.store.body(&case.raw_digest)).expect("a body").as_deref(), Some(raw));
+        for asked in [false, true] {
+            let world = World::new();
+            let case = if asked {
+                wait(world.engine.ask(vec![finding.clone()], "test:ann")).expect("asked").remove(0)
+            } else {
+                world.open(&finding)
+            };
+            assert_eq!((case.times.detected, case.control.as_deref()), (detected, library().control(&finding)));
+            assert_eq!(wait(world.store.body(&case.raw_digest)).expect("a body").as_deref(), Some(raw));
+            assert_eq!(case.finding.raw, "", "once is enough");
+        }
+    }
+}
+
+#[test]
+fn a_source_closes_by_a_word_of_the_same_time_but_not_by_an_older_one_that_comes_late() {
+    for (older, state) in [(0, State::Resolved { how: Resolution::ByOthers }), (1, State::AwaitingApproval)] {
+        let world = World::with_rules(ASK);
+        let waiting = world.open(&bucket());
+        let before = world.load(waiting.id).version;
+        world.report(&closed(bucket(), bucket().modified.unwrap() - older));
+        let after = world.load(waiting.id);
+        assert_eq!((after.state, after.version == before), (state, older > 0), "{older} ms older");
+    }
+}
+
+#[test]
+fn a_source_that_names_no_times_may_report_again_what_it_had_closed() {
+    let world = World::with_rules(ASK);
+    let timeless = |status| Finding { modified: None, last_seen: None, time: None, status, ..bucket() };
+    let waiting = world.open(&timeless(FindingStatus::New));
+    let mut closed = timeless(FindingStatus::Resolved);
+    closed.compliance.as_mut().unwrap().status = ComplianceStatus::Pass;
+    world.report(&closed);
+    assert_eq!(world.load(waiting.id).state, State::Resolved { how: Resolution::ByOthers });
+    assert_eq!(world.report(&timeless(FindingStatus::New))[0].taken, Taken::Recurred);
+    assert_eq!(world.load(waiting.id).state, State::AwaitingApproval);
+}
+
+/// Something of ours is written, or was put back, or a person looks at it: that does not end because the source closes its finding.
+#[test]
+fn a_case_that_has_written_does_not_end_by_its_source_s_word() {
+    let lost = Fault::once(FaultKind::TimeoutLost, "s3.PutPublicAccessBlock");
+    let denied = Fault::once(FaultKind::Denied, "s3.Get");
+    for (fault, undo, state) in [(Some(lost), false, "applying"), (Some(denied), false, "stuck"), (None, true, "rolled-back")] {
+        let world = World::new();
+        fault.into_iter().for_each(|fault| world.sandbox.inject(fault));
+        let id = crate::work::arrive(&world, &bucket());
+        if undo {
+            world.rest(id);
+            world.undo(id);
+        }
+        wait(world.engine.run(id)).expect("a step");
+        let next = world.load(id).next_at;
+        let taken = wait(world.engine.ingest(vec![closed(bucket(), now() + 5_000)])).expect("taken in");
+        let after = world.load(id);
+        assert_eq!((taken[0].taken, after.state.name()), (Taken::Known, state), "{}", after.note);
+        assert_eq!(after.next_at.is_some(), next.is_some(), "it goes on as it would have");
     }
 }
 
 #[test]
 fn a_source_that_closed_its_finding_is_told_of_the_proof_and_not_of_the_work() {
-    let world = World::with_rules("rule: ask\nmode: approve\ndo:\n  - fix: recommended\n");
+    let world = World::with_rules(ASK);
     let mut other = bucket();
     other.uid = "another-detector".into();
     other.source_ref.id = other.uid.clone();

@@ -6,6 +6,7 @@ mod answers;
 mod backlog;
 mod between;
 mod checkpoints;
+mod commands;
 mod containment;
 mod due;
 mod errors;

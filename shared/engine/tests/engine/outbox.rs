@@ -86,3 +86,13 @@ fn a_message_whose_claim_took_long_to_store_is_left_until_that_claim_is_over() {
         assert_eq!((sent.len(), world.post.tried("down"), world.post.tried("up")), (2, 1, 1));
     }
 }
+
+#[test]
+fn one_call_looks_at_ten_times_its_limit_and_leaves_the_rest_to_the_next() {
+    let world = World::with_rules("rule: tell\nmode: record\ndo:\n  - notify: {channel: up}\n");
+    for n in 0..12 {
+        arrive(&world, &numbered(n));
+    }
+    let sent: Vec<usize> = (0..3).map(|_| wait(world.engine.send_outbox(1)).expect("the outbox is read")).collect();
+    assert_eq!(sent, [10, 2, 0]);
+}

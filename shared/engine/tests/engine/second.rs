@@ -118,16 +118,21 @@ fn a_person_may_put_back_what_is_still_reported_and_the_clock_stops() {
 }
 
 #[test]
-fn a_source_that_closes_what_it_still_reported_ends_the_clock_by_its_own_word() {
+fn sources_that_close_what_they_still_reported_end_the_clock_by_their_own_word_when_all_have() {
     let world = world();
     let case = fixed(&world);
+    let mut other = finding();
+    (other.uid, other.source_ref.id) = ("another-detector".into(), "another-detector".into());
+    other.modified = case.finding.modified;
+    world.report(&other);
     world.reconcile();
     assert_eq!(world.load(case.id).state, State::StillReported);
-    let mut closed = finding();
-    (closed.status, closed.modified) = (FindingStatus::Resolved, Some(now() + 7_000));
-    closed.compliance.as_mut().unwrap().status = ComplianceStatus::Pass;
-    assert_eq!(world.report(&closed)[0].taken, Taken::Closed);
-    let agreed = world.load(case.id);
-    assert_eq!((agreed.state, agreed.times.closed), (FIXED, Some(now() + 7_000)), "{}", agreed.note);
+    for (mut closed, state, taken) in [(other, State::StillReported, Taken::Known), (finding(), FIXED, Taken::Closed)] {
+        (closed.status, closed.modified) = (FindingStatus::Resolved, Some(now() + 7_000));
+        closed.compliance.as_mut().unwrap().status = ComplianceStatus::Pass;
+        assert_eq!(world.report(&closed)[0].taken, taken);
+        let after = world.load(case.id);
+        assert_eq!((after.state, after.times.closed), (state, (state == FIXED).then_some(now() + 7_000)), "{}", after.note);
+    }
     assert_eq!(wait(world.store.due(i64::MAX, 9)).unwrap(), []);
 }
