@@ -42,6 +42,12 @@ fn what_becomes_of_a_write_follows_from_its_answer() {
         let fixed = world.load(id);
         assert_eq!((fixed.state, world.writes()), (FIXED, 1), "{fault:?}: {}", fixed.note);
         assert_eq!(outcomes(&fixed), [outcome, Outcome::Applied], "{fault:?}");
+        let record = wait(world.store.record(id)).expect("a record");
+        let applied = record.iter().find(|entry| entry.body.contains("\"Applied\"")).expect("an entry");
+        let applied: serde_json::Value = serde_json::from_str(&applied.body).expect("an OCSF event");
+        let sent = world.sandbox.writes().pop().and_then(|write| write.response).expect("an answer");
+        assert_eq!((&applied["api"]["operation"], &applied["api"]["response"]["code"]), (&PUT.into(), &200.into()));
+        assert_eq!(applied["api"]["request"]["uid"].as_str(), sent.request_id.as_deref(), "an auditor finds it in the provider's log");
     }
 }
 
@@ -64,27 +70,38 @@ fn a_write_that_is_never_taken_is_a_failed_fix_after_nine_sends() {
     }
 }
 
-/// A cloud whose answer to the making of a group does not name it.
-struct Forgetful(Sandbox);
+/// A cloud that does what it is asked and, to one of its calls, answers something else.
+struct Twisted {
+    sandbox: Sandbox,
+    call: &'static str,
+    answer: ApiResponse,
+}
 
-impl CloudApi for Forgetful {
+impl CloudApi for Twisted {
     fn call<'a>(&'a self, request: &'a ApiRequest, timeout_ms: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>> {
         Box::pin(async move {
-            let answer = self.0.call(request, timeout_ms).await?;
-            Ok(if request.name() == "ec2.CreateSecurityGroup" { ApiResponse::ok(serde_json::json!({})) } else { answer })
+            let answer = self.sandbox.call(request, timeout_ms).await?;
+            Ok(if request.name() == self.call { self.answer.clone() } else { answer })
         })
     }
 }
 
+/// The first does not say what it made; the second is the answer to a call that a proxy sent twice.
 #[test]
-fn what_an_answer_does_not_name_is_looked_for() {
-    let sandbox = Sandbox::seeded(now);
-    let world = World::through(sandbox.clone(), Arc::new(Forgetful(sandbox)), &auto_rules());
-    let held = world.open(&subject("aws-ec2-quarantine-instance").finding());
-    assert!(matches!(held.state, State::Contained { .. }), "{}: {}", held.state, held.note);
-    let made = world.sandbox.writes().iter().filter(|w| w.request.name() == "ec2.CreateSecurityGroup").count();
-    assert_eq!((made, outcomes(&held)[0]), (1, Outcome::AppliedByObservation));
-    assert_eq!(world.undo(held.id).state, State::RolledBack, "what was found can be put back");
+fn an_answer_that_names_nothing_has_it_looked_for_and_one_that_says_it_is_so_already_is_taken_for_done() {
+    for (call, answer, outcome) in [
+        ("ec2.CreateSecurityGroup", ApiResponse::ok(serde_json::json!({})), Outcome::AppliedByObservation),
+        ("ec2.RevokeSecurityGroupEgress", ApiResponse::fault(400, "InvalidPermission.NotFound", "no such rule"), Outcome::Applied),
+    ] {
+        let sandbox = Sandbox::seeded(now);
+        let world = World::through(sandbox.clone(), Arc::new(Twisted { sandbox, call, answer }), &auto_rules());
+        let held = world.open(&subject("aws-ec2-quarantine-instance").finding());
+        assert!(matches!(held.state, State::Contained { .. }), "{}: {}", held.state, held.note);
+        let sent = world.sandbox.writes().iter().filter(|w| w.request.name() == call).count();
+        let index = held.fix.as_ref().and_then(|run| run.plan.changes.iter().position(|change| change.request.name() == call));
+        assert_eq!((sent, outcomes(&held)[index.expect("a change")]), (1, outcome), "{call}");
+        assert_eq!(world.undo(held.id).state, State::RolledBack, "what was found can be put back");
+    }
 }
 
 /// A cloud whose first write takes so long to answer that another worker finds out what became of it.

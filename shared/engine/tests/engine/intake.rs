@@ -7,7 +7,7 @@ use stanch_engine::Taken;
 use stanch_sandbox::{Fault, FaultKind};
 
 use crate::subjects::subject;
-use crate::world::{World, library, now, turn_to, wait};
+use crate::world::{START, World, library, now, turn_to, wait};
 
 const BUCKET: &str = "aws-s3-block-public-access";
 const ASK: &str = "rule: ask\nmode: approve\ndo:\n  - fix: recommended\n";
@@ -92,7 +92,7 @@ fn a_late_delivery_of_an_older_word_changes_nothing() {
     let world = World::new();
     let fixed = world.open(&bucket());
     let mut late = bucket();
-    late.modified = Some(crate::world::START - 86_400_000);
+    late.modified = Some(START - 86_400_000);
     assert_eq!(world.report(&late)[0].taken, Taken::Known);
     assert_eq!(world.load(fixed.id).state, FIXED);
 }
@@ -204,9 +204,10 @@ fn a_recorded_case_shows_the_latest_word_and_a_plan_the_one_it_was_made_on() {
         let case = world.open(&bucket());
         let mut again = bucket();
         (again.title, again.modified) = ("another title".into(), Some(now()));
-        world.report(&again);
+        wait(world.engine.ingest(vec![again])).expect("taken in");
         let expected = if title.is_empty() { bucket().title } else { title.into() };
         assert_eq!(world.load(case.id).finding.title, expected, "{}", case.state);
+        assert_eq!(wait(world.store.due(i64::MAX, 9)).expect("a list"), [], "it rests as before");
     }
 }
 
@@ -224,6 +225,7 @@ fn a_case_keeps_what_opened_it_byte_for_byte_and_since_when_its_fault_is_seen() 
             } else {
                 world.open(&finding)
             };
+            assert_eq!(case.times.received, Some(START));
             assert_eq!((case.times.detected, case.control.as_deref()), (detected, library().control(&finding)));
             assert_eq!(wait(world.store.body(&case.raw_digest)).expect("a body").as_deref(), Some(raw));
             assert_eq!(case.finding.raw, "", "once is enough");

@@ -7,10 +7,10 @@ use stanch_core::api::{ApiRequest, ApiResponse};
 use stanch_core::finding::Millis;
 use stanch_core::port::{ApiError, BoxFuture, CloudApi};
 use stanch_core::state::{Resolution, State};
-use stanch_sandbox::Sandbox;
+use stanch_sandbox::{Fault, FaultKind, Sandbox};
 
-use crate::subjects::SUBJECTS;
-use crate::world::{Subject, World, auto_rules, is_write, library, now, wait};
+use crate::subjects::{SUBJECTS, subject};
+use crate::world::{Subject, World, auto_rules, is_write, library, now, turn_to, wait};
 
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
 
@@ -27,8 +27,8 @@ impl CloudApi for Lagging {
     fn call<'a>(&'a self, request: &'a ApiRequest, timeout_ms: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>> {
         Box::pin(async move {
             let fresh = self.sandbox.call(request, timeout_ms).await?;
-            if is_write(request) {
-                if fresh.fault.is_none() {
+            if is_write(request) || fresh.status == 403 {
+                if is_write(request) && fresh.fault.is_none() {
                     *self.wrote.lock().expect("a lock") = Some(now());
                 }
                 return Ok(fresh);
@@ -67,6 +67,25 @@ fn every_fix_is_applied_once_and_put_back_though_reads_lag_behind_its_writes() {
             assert_eq!(undone.state, State::RolledBack, "{}: {}", subject.fix, undone.note);
         }
     }
+}
+
+/// An undo was written, and before a read could prove it a person was called, who has it planned again at once.
+#[test]
+fn a_case_that_is_planned_again_right_after_a_write_is_not_taken_for_what_it_was_before() {
+    let bucket = subject("aws-s3-block-public-access");
+    let world = lagging(longest(bucket) - 1);
+    let fixed = world.open(&bucket.finding());
+    turn_to(now() + 60_000);
+    wait(world.engine.undo(fixed.id, "test:ann")).expect("it is put back");
+    wait(world.engine.step(fixed.id)).expect("a step");
+    assert_eq!(world.writes(), 2);
+    world.sandbox.inject(Fault::once(FaultKind::Denied, "s3.Get"));
+    wait(world.engine.step(fixed.id)).expect("a step");
+    assert_eq!(world.load(fixed.id).state, State::Stuck);
+    wait(world.engine.reopen(fixed.id, "test:ann")).expect("reopened");
+    world.rest(fixed.id);
+    let again = world.load(fixed.id);
+    assert_eq!((again.state, world.writes()), (FIXED, 3), "{}", again.note);
 }
 
 /// How long reads may lag: what the fix says it takes, of which at most half a minute is put down to reads. Milliseconds.
