@@ -2,7 +2,7 @@
 
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::Finding;
-use stanch_core::port::Store;
+use stanch_core::port::{Filter, Store};
 use stanch_core::state::{Resolution, State};
 use stanch_engine::PreviewOutcome;
 use stanch_sandbox::{Fault, FaultKind};
@@ -20,7 +20,8 @@ fn bucket() -> Finding<'static> {
 #[test]
 fn a_preview_says_what_would_be_done_and_does_none_of_it() {
     let auto = auto_rules();
-    let prepared: [(&str, fn(&World), &str); 6] = [
+    type Prepare = fn(&World);
+    let prepared: [(&str, Prepare, &str); 6] = [
         (&auto, |_| (), "plan"),
         (&auto, |world| world.sandbox.delete(Cloud::Aws, subject(BUCKET).uid).expect("a bucket"), "gone"),
         (&auto, |world| drop(world.open(&bucket())), "compliant"),
@@ -31,7 +32,7 @@ fn a_preview_says_what_would_be_done_and_does_none_of_it() {
     for (rules, prepare, expected) in prepared {
         let world = World::with_rules(rules);
         prepare(&world);
-        let before = (world.writes(), wait(world.store.list(&Default::default())).expect("a list").len());
+        let before = (world.writes(), wait(world.store.list(&Filter::default())).expect("a list").len());
         let unknown = Finding { rule: Some("S3.999".into()), compliance: None, ..bucket() };
         let mut previews = wait(world.engine.preview(vec![if expected == "no fix" { unknown } else { bucket() }]));
         let preview = previews.pop().expect("one for each resource");
@@ -49,7 +50,7 @@ fn a_preview_says_what_would_be_done_and_does_none_of_it() {
             PreviewOutcome::Failed(_) => "failed",
         };
         assert_eq!(found, expected);
-        assert_eq!((world.writes(), wait(world.store.list(&Default::default())).expect("a list").len()), before);
+        assert_eq!((world.writes(), wait(world.store.list(&Filter::default())).expect("a list").len()), before);
     }
 }
 

@@ -11,9 +11,11 @@ const BUCKET: &str = "aws-s3-block-public-access";
 
 fn told(rules: &str, fault: Option<FaultKind>) -> (World, Vec<Notice>) {
     let world = World::with_rules(&rules.replace("do:\n", "do:\n  - notify: {channel: ops}\n"));
-    fault.into_iter().for_each(|kind| world.sandbox.inject(Fault::once(kind, "s3.Get")));
+    if let Some(kind) = fault {
+        world.sandbox.inject(Fault::once(kind, "s3.Get"));
+    }
     world.open(&subject(BUCKET).finding());
-    let notices = world.post.notices.lock().unwrap().clone();
+    let notices = world.post.notices.lock().expect("a lock").clone();
     (world, notices)
 }
 

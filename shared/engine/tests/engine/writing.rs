@@ -23,7 +23,7 @@ const FIXED: State = State::Resolved { how: Resolution::Fixed };
 const ASK: &str = "rule: ask\nmode: approve\ndo:\n  - fix: recommended\n";
 
 pub(crate) fn opened(world: &World, fix: &str) -> RemediationId {
-    wait(world.engine.ingest(vec![subject(fix).finding()])).expect("taken in")[0].remediation.expect("opened")
+    wait(world.engine.ingest(vec![subject(fix).finding()])).expect("taken in").iter().find_map(|intake| intake.remediation).expect("opened")
 }
 
 pub(crate) fn settle(fix: &str) -> Millis {
