@@ -7,7 +7,7 @@ use stanch_engine::Taken;
 use stanch_sandbox::{Fault, FaultKind};
 
 use crate::subjects::subject;
-use crate::world::{START, World, library, now, turn_to, wait};
+use crate::world::{START, World, now, turn_to, wait};
 
 const BUCKET: &str = "aws-s3-block-public-access";
 const ASK: &str = "rule: ask\nmode: approve\ndo:\n  - fix: recommended\n";
@@ -208,28 +208,6 @@ fn a_recorded_case_shows_the_latest_word_and_a_plan_the_one_it_was_made_on() {
         let expected = if title.is_empty() { bucket().title } else { title.into() };
         assert_eq!(world.load(case.id).finding.title, expected, "{}", case.state);
         assert_eq!(wait(world.store.due(i64::MAX, 9)).expect("a list"), [], "it rests as before");
-    }
-}
-
-#[test]
-fn a_case_keeps_what_opened_it_byte_for_byte_and_since_when_its_fault_is_seen() {
-    let raw = r#"{"as":  "it was sent"}"#;
-    for (first_seen, created, time, detected) in
-        [(Some(1), Some(2), Some(3), Some(1)), (None, Some(2), Some(3), Some(2)), (None, None, Some(3), Some(3)), (None, None, None, None)]
-    {
-        let finding = Finding { raw: raw.into(), first_seen, created, time, ..bucket() };
-        for asked in [false, true] {
-            let world = World::new();
-            let case = if asked {
-                wait(world.engine.ask(vec![finding.clone()], "test:ann")).expect("asked").remove(0)
-            } else {
-                world.open(&finding)
-            };
-            assert_eq!(case.times.received, Some(START));
-            assert_eq!((case.times.detected, case.control.as_deref()), (detected, library().control(&finding)));
-            assert_eq!(wait(world.store.body(&case.raw_digest)).expect("a body").as_deref(), Some(raw));
-            assert_eq!(case.finding.raw, "", "once is enough");
-        }
     }
 }
 

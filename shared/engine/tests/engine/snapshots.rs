@@ -1,15 +1,16 @@
-//! What is kept of a read: when it was made, and nothing secret. What is secret comes back all the same.
+//! What is kept: of an event every byte; of a read when it was made, and nothing secret. What is secret comes back all the same.
 
 use std::sync::Arc;
 
 use serde_json::json;
 use stanch_core::cloud::Cloud;
+use stanch_core::finding::Finding;
 use stanch_core::port::Store;
 use stanch_core::state::{Resolution, State};
 use stanch_library::Library;
 
 use crate::subjects::subject;
-use crate::world::{World, auto_rules};
+use crate::world::{START, World, auto_rules, library, wait};
 
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
 const TRAIL: &str = "aws-cloudtrail-enable-log-validation";
@@ -64,7 +65,7 @@ fn a_sensitive_value_is_put_back_and_stands_nowhere_in_the_open() {
     let undone = world.undo(fixed.id);
     assert_eq!(undone.state, State::RolledBack, "{}", undone.note);
     assert_eq!(world.sandbox.state(Cloud::Aws, trail), before);
-    let record = crate::world::wait(world.store.record(fixed.id)).expect("a record");
+    let record = wait(world.store.record(fixed.id)).expect("a record");
     let shown = [serde_json::to_string(&undone).unwrap(), serde_json::to_string(&fixed).unwrap()];
     assert!(record.iter().map(|entry| &entry.body).chain(&shown).all(|text| !text.contains("hunter2")));
 }
@@ -77,4 +78,26 @@ fn the_state_a_fix_and_its_undo_left_is_dated_by_the_read_that_proved_it() {
     let undone = world.undo(fixed.id).undo.expect("an undo");
     let written = undone.attempts[0].intended_at;
     assert!(undone.left.is_some_and(|left| left.at >= written), "it was read after the write");
+}
+
+#[test]
+fn a_case_keeps_what_opened_it_byte_for_byte_and_since_when_its_fault_is_seen() {
+    let raw = r#"{"as":  "it was sent"}"#;
+    for (first_seen, created, time, detected) in
+        [(Some(1), Some(2), Some(3), Some(1)), (None, Some(2), Some(3), Some(2)), (None, None, Some(3), Some(3)), (None, None, None, None)]
+    {
+        let finding = Finding { raw: raw.into(), first_seen, created, time, ..subject(TRAIL).finding() };
+        for asked in [false, true] {
+            let world = World::new();
+            let case = if asked {
+                wait(world.engine.ask(vec![finding.clone()], "test:ann")).expect("asked").remove(0)
+            } else {
+                world.open(&finding)
+            };
+            assert_eq!(case.times.received, Some(START));
+            assert_eq!((case.times.detected, case.control.as_deref()), (detected, library().control(&finding)));
+            assert_eq!(wait(world.store.body(&case.raw_digest)).expect("a body").as_deref(), Some(raw));
+            assert_eq!(case.finding.raw, "", "once is enough");
+        }
+    }
 }
