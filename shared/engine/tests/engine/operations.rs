@@ -1,14 +1,18 @@
 //! Writes that a provider accepts now and does later.
 
+use std::sync::Arc;
+
+use stanch_core::api::{ApiRequest, ApiResponse};
 use stanch_core::cloud::Cloud;
+use stanch_core::port::{ApiError, BoxFuture, CloudApi};
 use stanch_core::remediation::Outcome;
 use stanch_core::state::{Resolution, State};
 use stanch_engine::Next;
-use stanch_sandbox::{Fault, FaultKind};
+use stanch_sandbox::{Fault, FaultKind, Sandbox};
 
 use crate::subjects::{SUBJECTS, subject};
-use crate::world::{World, now, turn_to, wait};
-use crate::writing::opened;
+use crate::world::{World, auto_rules, now, turn_to, wait};
+use crate::writing::{opened, outcomes};
 
 const TLS: &str = "azure-sql-require-tls12";
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
@@ -124,4 +128,31 @@ fn a_poll_is_held_back_while_others_are_told_to_leave_that_api_alone() {
     turn_to(until);
     world.rest(id);
     assert_eq!((world.load(id).state, world.writes()), (FIXED, 1), "{}", world.load(id).note);
+}
+
+/// A cloud that tells nobody how its operations end. They go on all the same: in the sandbox, with each time they are asked about.
+struct Secretive(Sandbox);
+
+impl CloudApi for Secretive {
+    fn call<'a>(&'a self, request: &'a ApiRequest, timeout_ms: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>> {
+        Box::pin(async move {
+            if !request.name().contains("/locations/") {
+                return self.0.call(request, timeout_ms).await;
+            }
+            for _ in 0..2 {
+                self.0.call(request, timeout_ms).await?;
+            }
+            Ok(ApiResponse::fault(403, "AuthorizationFailed", "not yours to see"))
+        })
+    }
+}
+
+#[test]
+fn an_operation_whose_end_nobody_tells_is_judged_by_a_read_and_done_again_where_it_did_nothing() {
+    let sandbox = Sandbox::seeded(now);
+    let world = World::through(sandbox.clone(), Arc::new(Secretive(sandbox)), &auto_rules());
+    world.sandbox.inject(Fault::once(FaultKind::OperationFails, "Microsoft.Sql/servers/shop-sql-01"));
+    let fixed = world.open(&subject(TLS).finding());
+    assert_eq!((fixed.state, world.writes()), (FIXED, 2), "{}", fixed.note);
+    assert_eq!(outcomes(&fixed), [Outcome::NotSeen, Outcome::AppliedByObservation]);
 }

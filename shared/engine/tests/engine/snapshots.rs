@@ -10,7 +10,7 @@ use stanch_core::state::{Resolution, State};
 use stanch_library::Library;
 
 use crate::subjects::subject;
-use crate::world::{START, World, auto_rules, library, wait};
+use crate::world::{START, World, auto_rules, library, now, wait};
 
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
 const TRAIL: &str = "aws-cloudtrail-enable-log-validation";
@@ -45,20 +45,26 @@ change:
         input: {Name: "${resource.uid}", EnableLogFileValidation: "${trail.valid}", S3KeyPrefix: "${trail.prefix}"}
 "#;
 
-#[test]
-fn a_sensitive_value_is_put_back_and_stands_nowhere_in_the_open() {
+fn world(fix: &str) -> World {
     let mut library = Library::builtin().expect("the library loads");
-    library.add("test.yaml", FIX.into()).expect("a fix");
+    library.add("test.yaml", fix.into()).expect("a fix");
     let mut world = World::new();
     world.ports.fixes = Arc::new(library);
     world.set_rules(&auto_rules().replace("accept_unproven: [", "accept_unproven: [aws-test-move-logs, "));
+    world
+}
+
+fn finding() -> Finding<'static> {
+    Finding { rule: Some("CloudTrail.99".into()), compliance: None, ..subject(TRAIL).finding() }
+}
+
+#[test]
+fn a_sensitive_value_is_put_back_and_stands_nowhere_in_the_open() {
+    let world = world(FIX);
     let trail = subject(TRAIL).uid;
     world.sandbox.edit(Cloud::Aws, trail, |trail| trail["S3KeyPrefix"] = json!("hunter2")).expect("a trail");
     let before = world.sandbox.state(Cloud::Aws, trail);
-    let mut finding = subject(TRAIL).finding();
-    finding.rule = Some("CloudTrail.99".into());
-    finding.compliance = None;
-    let fixed = world.open(&finding);
+    let fixed = world.open(&finding());
     assert_eq!(fixed.state, FIXED, "{}", fixed.note);
     assert_eq!(world.sandbox.state(Cloud::Aws, trail).expect("a trail")["S3KeyPrefix"], "elsewhere");
 
@@ -100,4 +106,13 @@ fn a_case_keeps_what_opened_it_byte_for_byte_and_since_when_its_fault_is_seen() 
             assert_eq!(case.finding.raw, "", "once is enough");
         }
     }
+}
+
+#[test]
+fn an_answer_that_lacks_what_only_it_could_tell_calls_a_person_at_once() {
+    let world = world(&FIX.replace("    repeat: safe\n    sets", "    gives: {job: response.JobId}\n    repeat: safe\n    sets"));
+    let begin = now();
+    let stuck = world.open(&finding());
+    assert_eq!((stuck.state, world.writes(), now()), (State::Stuck, 1, begin), "{}", stuck.note);
+    assert!(stuck.note.contains("was applied, but the answer does not give `job`"), "{}", stuck.note);
 }
