@@ -138,10 +138,11 @@ impl CloudApi for Lagging {
         if listed && self.hidden.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
             return Box::pin(std::future::ready(Ok(ApiResponse::ok(json!({"SecurityGroups": []})))));
         }
-        if listed && format!("{:?}", request.call).contains("tag:stanch:change") {
-            if let Some(kind) = self.then.lock().expect("a lock").take() {
-                self.sandbox.inject(Fault::once(kind, request.name()));
-            }
+        if listed
+            && format!("{:?}", request.call).contains("tag:stanch:change")
+            && let Some(kind) = self.then.lock().expect("a lock").take()
+        {
+            self.sandbox.inject(Fault::once(kind, request.name()));
         }
         self.sandbox.call(request, timeout_ms)
     }
