@@ -1,8 +1,4 @@
-//! Names inside texts: ARNs, account ids, and parts of a text that stay borrowed from the event.
-
-use std::borrow::Cow;
-
-use stanch_core::cloud::Text;
+//! Names inside texts: ARNs and account ids.
 
 /// The parts of an ARN: `arn:partition:service:region:account:resource`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +47,6 @@ impl<'a> Arn<'a> {
 /// Whether a text is an AWS account id.
 pub(crate) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// A part of a text, borrowed from the event where the text is.
-pub(crate) fn part<'a>(text: &Text<'a>, find: impl Fn(&str) -> Option<&str>) -> Option<Text<'a>> {
-    match text {
-        Cow::Borrowed(text) => find(text).map(Cow::Borrowed),
-        Cow::Owned(text) => find(text).map(|part| Cow::Owned(part.to_owned())),
-    }
 }
 
 #[cfg(test)]

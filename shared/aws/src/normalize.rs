@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use stanch_core::cloud::{Account, Cloud, Resource, Text};
+use stanch_core::cloud::{Account, Cloud, Resource, Text, part};
 use stanch_core::finding::{
     Activity, Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Guidance, Product, Severity, Source, SourceRef,
     Vulnerability,
@@ -10,7 +10,7 @@ use stanch_core::finding::{
 use stanch_core::json::{Doc, Json};
 use stanch_core::normalize::{NormalizeError, Normalized, events};
 
-use crate::arn::{Arn, is_account, part};
+use crate::arn::{Arn, is_account};
 
 const ACCEPTED: &str = "Security Hub events of EventBridge (`Security Hub Findings - Imported`, `Security Hub Findings - Custom Action`, \
                         `Findings Imported V2`), a bare ASFF or Security Hub OCSF finding, and an API answer `{\"Findings\": […]}`";

@@ -7,13 +7,13 @@ mod sub_assessment;
 
 use std::borrow::Cow;
 
-use stanch_core::cloud::{Account, Cloud, Resource, Text};
+use stanch_core::cloud::{Account, Cloud, Resource, Text, part};
 use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingStatus, Guidance, Product, Severity, Source};
 use stanch_core::json::{Doc, Json};
 use stanch_core::normalize::{NormalizeError, Normalized, events};
 
 use crate::arm::ArmId;
-use crate::payload::{link, part, text};
+use crate::payload::link;
 
 /// Type of a subscription as a resource.
 const SUBSCRIPTION: &str = "Microsoft.Resources/subscriptions";
@@ -131,7 +131,7 @@ fn unrecognised(fields: Json<'_, '_>, accepted: &'static str) -> NormalizeError 
             why: "it is a number about many recommendations, each of which comes as an assessment",
         };
     }
-    let event = text(fields, &["eventType", "type"]).unwrap_or_default();
+    let event = fields.text_of(&["eventType", "type"]).unwrap_or_default();
     if fields.get("validationCode").is_present() || event.eq_ignore_ascii_case("Microsoft.EventGrid.SubscriptionValidationEvent") {
         return NormalizeError::NotAFinding { what: "a subscription handshake", why: "it asks only whether this endpoint exists" };
     }
@@ -141,8 +141,8 @@ fn unrecognised(fields: Json<'_, '_>, accepted: &'static str) -> NormalizeError 
 
 /// `type`, or what the ARM id says when it is missing.
 fn resource_type<'a>(fields: Json<'_, 'a>) -> Option<Text<'a>> {
-    text(fields, &["type"]).or_else(|| {
-        let id = text(fields, &["id"])?;
+    fields.text_of(&["type"]).or_else(|| {
+        let id = fields.text_of(&["id"])?;
         ArmId::parse(&id).map(|id| Cow::Owned(id.kind.into_owned()))
     })
 }
@@ -164,7 +164,7 @@ fn arm_finding<'a>(source: Source, fields: Json<'_, 'a>) -> Result<(Finding<'a>,
         problem: Cow::Borrowed(problem),
         expected: Cow::Borrowed("an ARM id that starts with /subscriptions/"),
     };
-    let id = text(fields, &["id"]).ok_or_else(|| problem("missing"))?;
+    let id = fields.text_of(&["id"]).ok_or_else(|| problem("missing"))?;
     if ArmId::parse(&id).is_none() {
         return Err(problem("not an ARM id"));
     }
@@ -173,7 +173,7 @@ fn arm_finding<'a>(source: Source, fields: Json<'_, 'a>) -> Result<(Finding<'a>,
     finding.source_ref.id.clone_from(&id);
     finding.source_ref.account = part(&id, |id| ArmId::parse(id)?.subscription);
     finding.account = finding.source_ref.account.clone().map(|uid| Account { uid, name: None });
-    finding.rule = text(fields, &["name"]).or_else(|| part(&id, |id| ArmId::parse(id).map(|id| id.name)));
+    finding.rule = fields.text_of(&["name"]).or_else(|| part(&id, |id| ArmId::parse(id).map(|id| id.name)));
     Ok((finding, id))
 }
 
@@ -182,7 +182,7 @@ fn arm_finding<'a>(source: Source, fields: Json<'_, 'a>) -> Result<(Finding<'a>,
 fn apply_action(finding: &mut Finding<'_>, fields: Json<'_, '_>) {
     let action = ["assessmentEventDataEnrichment", "subAssessmentEventDataEnrichment", "securityEventDataEnrichment"]
         .iter()
-        .find_map(|name| text(fields.get(name), &["action"]));
+        .find_map(|name| fields.get(name).text_of(&["action"]));
     match action.as_deref() {
         Some(action) if action.eq_ignore_ascii_case("Delete") => {
             finding.activity = Activity::Close;

@@ -6,18 +6,7 @@
 use std::borrow::Cow;
 
 use stanch_core::cloud::Text;
-use stanch_core::finding::Millis;
 use stanch_core::json::{Doc, Json};
-
-/// The first of these fields that holds text, a number or a boolean.
-pub(crate) fn text<'a>(fields: Json<'_, 'a>, names: &[&str]) -> Option<Text<'a>> {
-    names.iter().find_map(|name| fields.get(name).text())
-}
-
-/// The first of these fields that holds a time.
-pub(crate) fn time(fields: Json<'_, '_>, names: &[&str]) -> Option<Millis> {
-    names.iter().find_map(|name| fields.get(name).time())
-}
 
 /// A list of texts: an array, one text, or an array written into a string.
 pub(crate) fn list<'a>(fields: Json<'_, 'a>, name: &str) -> Vec<Text<'a>> {
@@ -50,14 +39,6 @@ fn owned<'a>(texts: Vec<Text<'_>>) -> Vec<Text<'a>> {
 
 fn elements<'a>(value: Json<'_, 'a>, read: &impl for<'d, 'b> Fn(Json<'d, 'b>) -> Option<Text<'b>>) -> Vec<Text<'a>> {
     value.items().filter_map(|item| if item.is_object() { read(item) } else { item.text() }).collect()
-}
-
-/// A piece of a text, borrowed where the text is.
-pub(crate) fn part<'a>(text: &Text<'a>, find: impl for<'b> Fn(&'b str) -> Option<&'b str>) -> Option<Text<'a>> {
-    match text {
-        Cow::Borrowed(text) => find(text).map(Cow::Borrowed),
-        Cow::Owned(text) => find(text).map(|piece| Cow::Owned(piece.to_owned())),
-    }
 }
 
 /// The items of a comma list such as `Persistence, CredentialAccess`.
@@ -145,6 +126,6 @@ mod tests {
         assert_eq!(list(fields, "b"), ["x"]);
         assert_eq!(list(fields, "c"), ["lone"]);
         assert_eq!(list(fields, "d"), ["[broken"]);
-        assert_eq!(each(fields, "e", |f| text(f, &["k"])), ["v"]);
+        assert_eq!(each(fields, "e", |f| f.text_of(&["k"])), ["v"]);
     }
 }

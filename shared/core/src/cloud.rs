@@ -171,6 +171,14 @@ impl fmt::Display for ResourceUid {
     }
 }
 
+/// A piece of a text, borrowed from the event where the text is.
+pub fn part<'a>(text: &Text<'a>, find: impl for<'b> Fn(&'b str) -> Option<&'b str>) -> Option<Text<'a>> {
+    match text {
+        Cow::Borrowed(text) => find(text).map(Cow::Borrowed),
+        Cow::Owned(text) => find(text).map(|piece| Cow::Owned(piece.to_owned())),
+    }
+}
+
 /// Turns borrowed text into text that owns itself.
 pub(crate) fn own(text: Text<'_>) -> Text<'static> {
     Cow::Owned(text.into_owned())

@@ -177,6 +177,16 @@ impl<'d, 'a> Json<'d, 'a> {
         }
     }
 
+    /// The text of the first of several names that has one.
+    pub fn text_of(self, names: &[&str]) -> Option<Text<'a>> {
+        names.iter().find_map(|name| self.get(name).text())
+    }
+
+    /// The time of the first of several names that has one.
+    pub fn time_of(self, names: &[&str]) -> Option<Millis> {
+        names.iter().find_map(|name| self.get(name).time())
+    }
+
     /// [`Json::text`] for comparing.
     pub fn str(self) -> Option<&'d str> {
         match &self.node()?.kind {

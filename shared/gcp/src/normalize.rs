@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
-use stanch_core::cloud::{Account, Cloud, Resource, Text};
+use stanch_core::cloud::{Account, Cloud, Resource, Text, part};
 use stanch_core::finding::{
     Activity, Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Guidance, Product, Risk, Severity, Source, Vulnerability,
 };
 use stanch_core::json::{Doc, Json};
 use stanch_core::normalize::{NormalizeError, Normalized, events};
 
-use crate::payload::{FindingName, is_empty, object, part, project, property, segment, standards, text, time};
+use crate::payload::{FindingName, is_empty, object, project, property, segment, standards};
 
 const KIND: &str = "a Security Command Center finding";
 const PUSH: &str = "a Pub/Sub push";
@@ -89,7 +89,7 @@ fn shape(fields: Json<'_, '_>) -> Option<Shape> {
     if holder(fields.get("jsonPayload")).is_some() {
         return Some(Shape::Log);
     }
-    text(fields, &["logName"]).filter(|name| name.contains("threatdetection.googleapis.com")).map(|_| Shape::DetectorLog)
+    fields.text_of(&["logName"]).filter(|name| name.contains("threatdetection.googleapis.com")).map(|_| Shape::DetectorLog)
 }
 
 /// The shapes that need no unwrapping first.
@@ -120,7 +120,7 @@ fn is_named(finding: Json<'_, '_>) -> bool {
 }
 
 fn name<'a>(finding: Json<'_, 'a>) -> Option<Text<'a>> {
-    text(finding, &["name", "canonicalName", "canonical_name"])
+    finding.text_of(&["name", "canonicalName", "canonical_name"])
 }
 
 /// What has been read so far.
@@ -138,7 +138,7 @@ impl<'a> Read<'a> {
             Shape::Push => self.push(event, depth)?,
             Shape::Notification => {
                 let deleted =
-                    text(event, &["deletedFinding", "deleted_finding"]).is_some_and(|deleted| deleted.eq_ignore_ascii_case("true"));
+                    event.text_of(&["deletedFinding", "deleted_finding"]).is_some_and(|deleted| deleted.eq_ignore_ascii_case("true"));
                 self.finding(event, event.get("finding"), event.get("resource"), deleted)?;
             }
             Shape::Bare => self.finding(event, event, event.absent(), false)?,
@@ -175,7 +175,7 @@ impl<'a> Read<'a> {
     }
 
     fn finding(&mut self, event: Json<'_, 'a>, fields: Json<'_, 'a>, beside: Json<'_, 'a>, deleted: bool) -> Result<(), NormalizeError> {
-        if text(fields, &["findingClass", "finding_class"]).is_some_and(|class| class == "SCC_ERROR") {
+        if fields.text_of(&["findingClass", "finding_class"]).is_some_and(|class| class == "SCC_ERROR") {
             self.not_a_finding = Some(NormalizeError::NotAFinding {
                 what: "an error of Security Command Center",
                 why: "findingClass SCC_ERROR says that a scanner cannot work, not that a resource is at fault",
@@ -211,7 +211,7 @@ fn problem(kind: &'static str, field: &'static str, problem: &'static str, expec
 /// The JSON inside a Pub/Sub message.
 fn data(message: Json<'_, '_>) -> Result<String, NormalizeError> {
     let wrong = |what| problem(PUSH, "message.data", what, "base64 of a Security Command Center notification");
-    let Some(data) = text(message, &["data"]) else {
+    let Some(data) = message.text_of(&["data"]) else {
         return Err(wrong(match message.get("data").raw() {
             "" | "null" => "missing (the message has attributes only)",
             raw if raw.starts_with('"') => "empty",
@@ -236,13 +236,14 @@ fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>,
     let name = name(fields).ok_or_else(|| problem(KIND, "finding.name", "missing", NAME))?;
     let uid = FindingName::parse(&name).ok_or_else(|| problem(KIND, "finding.name", "not the name of a finding", NAME))?.uid();
 
-    let category = text(fields, &["category"]);
+    let category = fields.text_of(&["category"]);
     let vulnerability = vulnerability(fields);
-    let class = class(text(fields, &["findingClass", "finding_class"]).as_deref(), category.as_deref(), vulnerability.is_some());
+    let class = class(fields.text_of(&["findingClass", "finding_class"]).as_deref(), category.as_deref(), vulnerability.is_some());
     let resource = resource(fields, about);
 
     let product = Product {
-        name: text(fields, &["parentDisplayName", "parent_display_name", "sourceDisplayName"])
+        name: fields
+            .text_of(&["parentDisplayName", "parent_display_name", "sourceDisplayName"])
             .unwrap_or(Cow::Borrowed("Security Command Center")),
         vendor: Cow::Borrowed("Google Cloud"),
         uid: part(&name, |name| name.split_once("/locations/").or_else(|| name.split_once("/findings/")).map(|(source, _)| source)),
@@ -255,16 +256,16 @@ fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>,
     finding.source_ref.id = name;
 
     finding.title = category.clone().unwrap_or(Cow::Owned(uid));
-    finding.desc = text(fields, &["description"]).or_else(|| property(fields, &["Explanation", "summary_message"]));
+    finding.desc = fields.text_of(&["description"]).or_else(|| property(fields, &["Explanation", "summary_message"]));
     finding.types = category.clone().into_iter().collect();
     finding.rule.clone_from(&category);
 
-    let severity = text(fields, &["severity"]).or_else(|| property(fields, &["SeverityLevel", "severityLevel", "detectionPriority"]));
+    let severity = fields.text_of(&["severity"]).or_else(|| property(fields, &["SeverityLevel", "severityLevel", "detectionPriority"]));
     finding.severity = severity.as_deref().map_or(Severity::Unknown, Severity::parse);
     finding.severity_original = severity;
 
-    let state = text(fields, &["state"]);
-    let muted = text(fields, &["mute"]).filter(|mute| mute.eq_ignore_ascii_case("MUTED"));
+    let state = fields.text_of(&["state"]);
+    let muted = fields.text_of(&["mute"]).filter(|mute| mute.eq_ignore_ascii_case("MUTED"));
     match state.as_deref() {
         Some("INACTIVE") => (finding.status, finding.activity) = (FindingStatus::Resolved, Activity::Close),
         _ if muted.is_some() => finding.status = FindingStatus::Suppressed,
@@ -273,9 +274,9 @@ fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>,
     }
     finding.status_original = if finding.status == FindingStatus::Suppressed { muted } else { state.clone() };
 
-    finding.time = time(fields, &["eventTime", "event_time"]);
+    finding.time = fields.time_of(&["eventTime", "event_time"]);
     finding.last_seen = finding.time;
-    finding.created = time(fields, &["createTime", "create_time"]);
+    finding.created = fields.time_of(&["createTime", "create_time"]);
 
     if class == FindingClass::Compliance {
         let (standards, requirements) = standards(fields);
@@ -287,13 +288,13 @@ fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>,
     if class == FindingClass::Vulnerability {
         finding.vulnerabilities = vulnerability.into_iter().collect();
     }
-    let advice = text(fields, &["nextSteps", "next_steps"]).or_else(|| property(fields, &["Recommendation", "recommendation"]));
-    let references: Vec<Text<'a>> = text(fields, &["externalUri", "external_uri"]).into_iter().collect();
+    let advice = fields.text_of(&["nextSteps", "next_steps"]).or_else(|| property(fields, &["Recommendation", "recommendation"]));
+    let references: Vec<Text<'a>> = fields.text_of(&["externalUri", "external_uri"]).into_iter().collect();
     if advice.is_some() || !references.is_empty() {
         finding.guidance = Some(Guidance { desc: advice.unwrap_or_default(), references });
     }
     let exposure = object(fields, &["attackExposure", "attack_exposure"]);
-    finding.risk = text(exposure, &["score"]).map(|score| Risk { score: Some(score), ..Risk::default() });
+    finding.risk = exposure.text_of(&["score"]).map(|score| Risk { score: Some(score), ..Risk::default() });
 
     if let Some(resource) = resource {
         finding.account.clone_from(&resource.account);
@@ -321,17 +322,17 @@ fn class(word: Option<&str>, category: Option<&str>, has_cve: bool) -> FindingCl
 /// The CVE of a finding, if it has one.
 fn vulnerability<'a>(fields: Json<'_, 'a>) -> Option<Vulnerability<'a>> {
     let cve = fields.get("vulnerability").get("cve");
-    let id = text(cve, &["id"]).filter(|id| id.starts_with("CVE-"))?;
+    let id = cve.text_of(&["id"]).filter(|id| id.starts_with("CVE-"))?;
     let score = object(cve, &["cvssv3", "cvssV3"]);
-    Some(Vulnerability { cve: Some(id), cvss: text(score, &["baseScore", "base_score"]), ..Vulnerability::default() })
+    Some(Vulnerability { cve: Some(id), cvss: score.text_of(&["baseScore", "base_score"]), ..Vulnerability::default() })
 }
 
 /// The resource, out of the finding and the object that comes with it (flat in version 1, with one object per cloud in version 2).
 fn resource<'a>(finding: Json<'_, 'a>, about: Json<'_, 'a>) -> Option<Resource<'a>> {
-    let uid = text(finding, &["resourceName", "resource_name"]).or_else(|| text(about, &["name"]))?;
+    let uid = finding.text_of(&["resourceName", "resource_name"]).or_else(|| about.text_of(&["name"]))?;
     let aws = object(about, &["awsMetadata", "aws_metadata"]);
     let azure = object(about, &["azureMetadata", "azure_metadata"]);
-    let provider = text(about, &["cloudProvider", "cloud_provider"]);
+    let provider = about.text_of(&["cloudProvider", "cloud_provider"]);
     let cloud = match provider.as_deref().and_then(Cloud::parse) {
         Some(cloud) => cloud,
         None if !is_empty(aws) => Cloud::Aws,
@@ -361,10 +362,10 @@ fn resource<'a>(finding: Json<'_, 'a>, about: Json<'_, 'a>) -> Option<Resource<'
             resource.account = account(object(azure, &["subscription"]), &["displayName", "display_name"], subscription);
         }
     }
-    resource.region = text(about, &["location"]).or(resource.region);
-    resource.kind = text(about, &["type"]);
+    resource.region = about.text_of(&["location"]).or(resource.region);
+    resource.kind = about.text_of(&["type"]);
     let last = |uid: &Text<'a>| part(uid, |uid| uid.rsplit('/').next().filter(|name| !name.is_empty()));
-    resource.name = text(about, &["displayName", "display_name"]).or_else(|| last(&resource.uid));
+    resource.name = about.text_of(&["displayName", "display_name"]).or_else(|| last(&resource.uid));
     Some(resource)
 }
 
@@ -374,14 +375,14 @@ fn google_project<'a>(finding: Json<'_, 'a>, about: Json<'_, 'a>, uid: &Text<'a>
     let google = object(about, &["gcpMetadata", "gcp_metadata"]);
     let names = [
         Some(uid.clone()),
-        text(google, PROJECT).or_else(|| text(about, PROJECT)),
-        text(finding, &["canonicalName", "canonical_name"]),
-        text(about, &["resourcePathString", "resource_path_string"]),
+        google.text_of(PROJECT).or_else(|| about.text_of(PROJECT)),
+        finding.text_of(&["canonicalName", "canonical_name"]),
+        about.text_of(&["resourcePathString", "resource_path_string"]),
     ];
     let ids = [property(finding, &["ProjectId", "projectId", "project_id"])];
-    project(&names, &ids, text(google, DISPLAY).or_else(|| text(about, DISPLAY)))
+    project(&names, &ids, google.text_of(DISPLAY).or_else(|| about.text_of(DISPLAY)))
 }
 
 fn account<'a>(fields: Json<'_, 'a>, names: &[&str], fallback: Option<Text<'a>>) -> Option<Account<'a>> {
-    Some(Account { uid: text(fields, &["id"]).or(fallback)?, name: text(fields, names) })
+    Some(Account { uid: fields.text_of(&["id"]).or(fallback)?, name: fields.text_of(names) })
 }

@@ -3,21 +3,10 @@
 
 use std::borrow::Cow;
 
-use stanch_core::cloud::{Account, Text};
-use stanch_core::finding::Millis;
+use stanch_core::cloud::{Account, Text, part};
 use stanch_core::json::{Doc, Json};
 
 const PROPERTIES: &[&str] = &["sourceProperties", "source_properties"];
-
-/// The first of these fields that holds text, a number or a boolean.
-pub(crate) fn text<'a>(fields: Json<'_, 'a>, names: &[&str]) -> Option<Text<'a>> {
-    names.iter().find_map(|name| fields.get(name).text())
-}
-
-/// The first of these fields that holds a time.
-pub(crate) fn time(fields: Json<'_, '_>, names: &[&str]) -> Option<Millis> {
-    names.iter().find_map(|name| fields.get(name).time())
-}
 
 /// The first of these fields that is an object with fields.
 pub(crate) fn object<'d, 'a>(fields: Json<'d, 'a>, names: &[&str]) -> Json<'d, 'a> {
@@ -33,19 +22,11 @@ pub(crate) fn is_empty(object: Json<'_, '_>) -> bool {
 pub(crate) fn property<'a>(finding: Json<'_, 'a>, names: &[&str]) -> Option<Text<'a>> {
     let properties = finding.any(PROPERTIES);
     if properties.is_object() {
-        return text(properties, names);
+        return properties.text_of(names);
     }
     match properties.text()? {
-        Cow::Borrowed(inner) => text(Doc::read(inner).ok()?.root(), names),
-        Cow::Owned(inner) => text(Doc::read(&inner).ok()?.root(), names).map(|found| Cow::Owned(found.into_owned())),
-    }
-}
-
-/// A piece of a text, borrowed where the text is.
-pub(crate) fn part<'a>(text: &Text<'a>, find: impl for<'b> Fn(&'b str) -> Option<&'b str>) -> Option<Text<'a>> {
-    match text {
-        Cow::Borrowed(text) => find(text).map(Cow::Borrowed),
-        Cow::Owned(text) => find(text).map(|piece| Cow::Owned(piece.to_owned())),
+        Cow::Borrowed(inner) => Doc::read(inner).ok()?.root().text_of(names),
+        Cow::Owned(inner) => Doc::read(&inner).ok()?.root().text_of(names).map(|found| Cow::Owned(found.into_owned())),
     }
 }
 

@@ -3,43 +3,43 @@
 
 use std::borrow::Cow;
 
-use stanch_core::cloud::{Account, Cloud, Resource, Text};
+use stanch_core::cloud::{Account, Cloud, Resource, Text, part};
 use stanch_core::finding::{Activity, Finding, FindingClass, FindingStatus, Guidance, Source, SourceRef};
 use stanch_core::json::Json;
 use stanch_core::normalize::NormalizeError;
 
 use super::{cloud_of, guidance, product, resource, severity, subscription};
 use crate::arm::ArmId;
-use crate::payload::{commas, each, list, part, text, time};
+use crate::payload::{commas, each, list};
 
 /// Reads one alert. The id is the alert's name at the API, which the flat shapes call `SystemAlertId`.
 pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
     let arm = fields.get("properties").is_present();
     let body = if arm { fields.get("properties") } else { fields };
-    let arm_id = if arm { text(fields, &["id"]) } else { None };
+    let arm_id = if arm { fields.text_of(&["id"]) } else { None };
     let ids = resource_ids(body);
     let reference = reference(fields, body, arm_id, ids.first())?;
 
-    let title = text(body, &["AlertDisplayName", "DisplayName", "AlertName"]);
-    let desc = text(body, &["Description"]);
-    let rule = text(body, &["AlertType", "AlertName"]);
+    let title = body.text_of(&["AlertDisplayName", "DisplayName", "AlertName"]);
+    let desc = body.text_of(&["Description"]);
+    let rule = body.text_of(&["AlertType", "AlertName"]);
     let resources = resources(body, ids, reference.account.as_ref());
     let cloud = resources.first().map_or(Cloud::Azure, |r| r.cloud);
 
-    let product = product(text(body, &["ProductName"]), text(body, &["VendorName"]));
+    let product = product(body.text_of(&["ProductName"]), body.text_of(&["VendorName"]));
     let mut finding = Finding::new(Source::DefenderAlert, FindingClass::Detection, cloud, reference.id.clone(), product);
     finding.sample = is_sample(title.as_deref(), desc.as_deref(), rule.as_deref());
     finding.title = title.or_else(|| rule.clone()).unwrap_or_default();
     finding.desc = desc;
     finding.rule = rule;
     finding.types = types(body);
-    severity(&mut finding, text(body, &["Severity", "AlertSeverity", "ReportedSeverity"]));
-    status(&mut finding, text(body, &["Status", "State"]));
-    finding.time = time(body, &["TimeGenerated", "TimeGeneratedUtc", "ReportedTimeUtc"]);
+    severity(&mut finding, body.text_of(&["Severity", "AlertSeverity", "ReportedSeverity"]));
+    status(&mut finding, body.text_of(&["Status", "State"]));
+    finding.time = body.time_of(&["TimeGenerated", "TimeGeneratedUtc", "ReportedTimeUtc"]);
     finding.created = finding.time;
-    finding.modified = time(body, &["ProcessingEndTime", "ProcessingEndTimeUtc"]);
-    finding.first_seen = time(body, &["StartTimeUtc", "StartTime", "DetectedTimeUtc"]);
-    finding.last_seen = time(body, &["EndTimeUtc", "EndTime"]);
+    finding.modified = body.time_of(&["ProcessingEndTime", "ProcessingEndTimeUtc"]);
+    finding.first_seen = body.time_of(&["StartTimeUtc", "StartTime", "DetectedTimeUtc"]);
+    finding.last_seen = body.time_of(&["EndTimeUtc", "EndTime"]);
     finding.account = reference.account.clone().map(|uid| Account { uid, name: None });
     finding.resources = resources;
     finding.guidance = steps(body);
@@ -58,17 +58,17 @@ fn reference<'a>(
     let of_id = |find: for<'b> fn(&ArmId<'b>) -> Option<&'b str>| {
         arm_id.as_ref().and_then(|id| part(id, |id| ArmId::parse(id).as_ref().and_then(find)))
     };
-    let uri = text(body, &["AlertUri", "AlertLink"]);
+    let uri = body.text_of(&["AlertUri", "AlertLink"]);
     let of_uri = |word: &str| uri.as_ref().and_then(|uri| part(uri, |uri| after(uri, word)));
     let of_resource =
         |find: for<'b> fn(&ArmId<'b>) -> Option<&'b str>| resource.and_then(|id| part(id, |id| ArmId::parse(id).as_ref().and_then(find)));
 
     let (field, expected) = if arm_id.is_some() { ("name", "the alert's name") } else { ("SystemAlertId", "the alert's id") };
     let name = match &arm_id {
-        Some(_) => text(fields, &["name"]).or_else(|| of_id(|id| Some(id.name))),
+        Some(_) => fields.text_of(&["name"]).or_else(|| of_id(|id| Some(id.name))),
         None => None,
     };
-    let id = name.or_else(|| text(body, &["SystemAlertId"])).ok_or(NormalizeError::Field {
+    let id = name.or_else(|| body.text_of(&["SystemAlertId"])).ok_or(NormalizeError::Field {
         kind: "a Defender for Cloud alert",
         field: Cow::Borrowed(field),
         problem: Cow::Borrowed("missing"),
@@ -82,7 +82,7 @@ fn reference<'a>(
     let account = of_id(|id| id.subscription)
         .or_else(|| of_uri("subscriptionId"))
         .or_else(|| of_resource(|id| id.subscription))
-        .or_else(|| text(body, &["SubscriptionId", "AzureResourceSubscriptionId", "WorkspaceSubscriptionId"]));
+        .or_else(|| body.text_of(&["SubscriptionId", "AzureResourceSubscriptionId", "WorkspaceSubscriptionId"]));
     Ok(SourceRef {
         id,
         product: None,
@@ -119,22 +119,22 @@ fn resources<'a>(body: Json<'_, 'a>, ids: Vec<Text<'a>>, account: Option<&Text<'
 }
 
 fn resource_ids<'a>(body: Json<'_, 'a>) -> Vec<Text<'a>> {
-    let ids = each(body, "ResourceIdentifiers", |id| text(id, &["AzureResourceId", "AwsResourceId", "GcpResourceId"]));
+    let ids = each(body, "ResourceIdentifiers", |id| id.text_of(&["AzureResourceId", "AwsResourceId", "GcpResourceId"]));
     if !ids.is_empty() {
         return ids;
     }
-    if let Some(id) = text(body, &["AzureResourceId", "ResourceId", "AssociatedResource"]) {
+    if let Some(id) = body.text_of(&["AzureResourceId", "ResourceId", "AssociatedResource"]) {
         return vec![id];
     }
     each(body, "Entities", |entity| {
-        let kind = text(entity, &["Type"])?;
+        let kind = entity.text_of(&["Type"])?;
         let is_resource = ["host", "azure-resource"].iter().any(|word| kind.eq_ignore_ascii_case(word));
-        if is_resource { text(entity, &["AzureID", "ResourceId"]) } else { None }
+        if is_resource { entity.text_of(&["AzureID", "ResourceId"]) } else { None }
     })
 }
 
 fn native_id<'a>(body: Json<'_, 'a>) -> Option<Text<'a>> {
-    each(body, "Entities", |entity| text(entity, &["AmazonResourceId", "AwsResourceId", "FullResourceName", "GcpResourceId"]))
+    each(body, "Entities", |entity| entity.text_of(&["AmazonResourceId", "AwsResourceId", "FullResourceName", "GcpResourceId"]))
         .into_iter()
         .find(|id| cloud_of(id) != Cloud::Azure)
 }
@@ -160,8 +160,8 @@ fn status<'a>(finding: &mut Finding<'a>, word: Option<Text<'a>>) {
 fn steps<'a>(body: Json<'_, 'a>) -> Option<Guidance<'a>> {
     let mut steps = list(body, "RemediationSteps");
     let desc = if steps.len() > 1 { Some(Cow::Owned(steps.join("\n"))) } else { steps.pop() };
-    let mut links = each(body, "ExtendedLinks", |link| text(link, &["Href"]));
-    links.extend(text(body, &["AlertUri", "AlertLink"]));
+    let mut links = each(body, "ExtendedLinks", |link| link.text_of(&["Href"]));
+    links.extend(body.text_of(&["AlertUri", "AlertLink"]));
     guidance(desc, links)
 }
 

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use stanch_core::cloud::{Account, Cloud, Resource, Text};
+use stanch_core::cloud::{Account, Cloud, Resource, Text, part};
 use stanch_core::finding::{Compliance, Finding, Risk, Source};
 use stanch_core::json::Json;
 use stanch_core::normalize::NormalizeError;
 
 use super::{apply_action, arm_finding, cloud_of, guidance, outcome, resource, severity};
 use crate::arm::ArmId;
-use crate::payload::{list, part, plain, text, time};
+use crate::payload::{list, plain};
 
 /// Reads one assessment.
 pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
@@ -18,23 +18,24 @@ pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeErr
     let metadata = properties.get("metadata");
     let status = properties.get("status");
 
-    finding.title = text(properties, &["displayName"])
-        .or_else(|| text(metadata, &["displayName"]))
+    finding.title = properties
+        .text_of(&["displayName"])
+        .or_else(|| metadata.text_of(&["displayName"]))
         .or_else(|| finding.rule.clone())
         .unwrap_or_default();
-    finding.desc = text(metadata, &["description"]).map(plain);
+    finding.desc = metadata.text_of(&["description"]).map(plain);
     finding.policy =
-        text(metadata, &["policyDefinitionId"]).and_then(|policy| part(&policy, |id| id.trim_end_matches('/').rsplit('/').next()));
+        metadata.text_of(&["policyDefinitionId"]).and_then(|policy| part(&policy, |id| id.trim_end_matches('/').rsplit('/').next()));
     finding.types = list(metadata, "categories");
-    severity(&mut finding, text(metadata, &["severity"]));
-    finding.first_seen = time(status, &["firstEvaluationDate"]);
+    severity(&mut finding, metadata.text_of(&["severity"]));
+    finding.first_seen = status.time_of(&["firstEvaluationDate"]);
     finding.created = finding.first_seen;
-    finding.modified = time(status, &["statusChangeDate"]);
+    finding.modified = status.time_of(&["statusChangeDate"]);
     finding.time = finding.modified;
     compliance(&mut finding, status);
     finding.risk = risk(properties.get("risk"));
-    let links = text(properties.get("links"), &["azurePortalUri", "azurePortal"]);
-    finding.guidance = guidance(text(metadata, &["remediationDescription"]).map(plain), links.into_iter().collect());
+    let links = properties.get("links").text_of(&["azurePortalUri", "azurePortal"]);
+    finding.guidance = guidance(metadata.text_of(&["remediationDescription"]).map(plain), links.into_iter().collect());
     place(&mut finding, assessed(properties.get("resourceDetails"), &id));
     apply_action(&mut finding, fields);
     Ok(finding)
@@ -42,9 +43,9 @@ pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeErr
 
 /// Sets status and compliance from `{code, cause, description}`; the control is the finding's rule.
 pub(super) fn compliance<'a>(finding: &mut Finding<'a>, status: Json<'_, 'a>) {
-    let code = text(status, &["code"]);
+    let code = status.text_of(&["code"]);
     let (compliance, state) = outcome(code.as_deref().unwrap_or_default());
-    let detail: Vec<Text<'a>> = ["cause", "description"].iter().filter_map(|name| text(status, &[name])).collect();
+    let detail: Vec<Text<'a>> = ["cause", "description"].iter().filter_map(|name| status.text_of(&[name])).collect();
     finding.status = state;
     finding.status_original.clone_from(&code);
     finding.compliance = Some(Compliance {
@@ -70,27 +71,27 @@ pub(super) fn place<'a>(finding: &mut Finding<'a>, resource: Resource<'a>) {
 /// hangs on.
 pub(super) fn assessed<'a>(details: Json<'_, 'a>, assessment: &Text<'a>) -> Resource<'a> {
     let scope = part(assessment, scope_of).unwrap_or_else(|| assessment.clone());
-    let given = text(details, &["id", "AzureResourceId"]).filter(|id| ArmId::parse(id).is_some());
-    let cloud = text(details, &["source"]).and_then(|source| Cloud::parse(&source));
+    let given = details.text_of(&["id", "AzureResourceId"]).filter(|id| ArmId::parse(id).is_some());
+    let cloud = details.text_of(&["source"]).and_then(|source| Cloud::parse(&source));
     let native = match cloud {
-        Some(Cloud::Aws) => text(details, &["nativeCloudUniqueIdentifier", "AwsResourceId", "nativeResourceId"]),
-        Some(Cloud::Gcp) => text(details, &["nativeCloudUniqueIdentifier", "GcpResourceId", "nativeResourceId"]),
+        Some(Cloud::Aws) => details.text_of(&["nativeCloudUniqueIdentifier", "AwsResourceId", "nativeResourceId"]),
+        Some(Cloud::Gcp) => details.text_of(&["nativeCloudUniqueIdentifier", "GcpResourceId", "nativeResourceId"]),
         _ => None,
     };
     let uid = native.or(given).unwrap_or(scope);
     let mut resource = resource(cloud.unwrap_or_else(|| cloud_of(&uid)), uid);
 
-    let (provider, kind) = (text(details, &["resourceProvider"]), text(details, &["resourceType"]));
+    let (provider, kind) = (details.text_of(&["resourceProvider"]), details.text_of(&["resourceType"]));
     resource.kind = match (provider, kind) {
         (_, Some(kind)) if kind.contains('/') => Some(kind),
         (_, _) if resource.kind.is_some() => resource.kind,
         (Some(provider), Some(kind)) => Some(Cow::Owned(format!("{provider}/{kind}"))),
         (_, kind) => kind,
     };
-    resource.name = text(details, &["resourceName", "machineName"]).or(resource.name);
-    resource.region = text(details, &["region"]).or(resource.region);
+    resource.name = details.text_of(&["resourceName", "machineName"]).or(resource.name);
+    resource.region = details.text_of(&["region"]).or(resource.region);
     if resource.cloud != Cloud::Azure {
-        resource.account = text(details, &["hierarchyId"]).map(|uid| Account { uid, name: None }).or(resource.account);
+        resource.account = details.text_of(&["hierarchyId"]).map(|uid| Account { uid, name: None }).or(resource.account);
     }
     resource
 }
@@ -101,6 +102,6 @@ fn scope_of(id: &str) -> Option<&str> {
 }
 
 fn risk<'a>(risk: Json<'_, 'a>) -> Option<Risk<'a>> {
-    let (level, factors) = (text(risk, &["level"]), list(risk, "riskFactors"));
+    let (level, factors) = (risk.text_of(&["level"]), list(risk, "riskFactors"));
     (level.is_some() || !factors.is_empty()).then_some(Risk { level, score: None, factors })
 }

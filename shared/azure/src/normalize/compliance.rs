@@ -2,23 +2,23 @@
 
 use std::borrow::Cow;
 
+use stanch_core::cloud::part;
 use stanch_core::finding::{Compliance, Finding, Source};
 use stanch_core::json::Json;
 use stanch_core::normalize::NormalizeError;
 
 use super::{apply_action, arm_finding, guidance, outcome, subscription};
 use crate::arm::ArmId;
-use crate::payload::{part, text};
 
 /// Reads one regulatory compliance assessment. Its resource is the subscription, because it names no bad resource: it only
 /// counts them. The assessments with the same key (`compliance.control`) name them.
 pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
     let (mut finding, id) = arm_finding(Source::DefenderCompliance, fields)?;
     let properties = fields.get("properties");
-    let state = text(properties, &["state"]);
+    let state = properties.text_of(&["state"]);
     let (status, source_status) = outcome(state.as_deref().unwrap_or_default());
 
-    finding.title = text(properties, &["description"]).or_else(|| finding.rule.clone()).unwrap_or_default();
+    finding.title = properties.text_of(&["description"]).or_else(|| finding.rule.clone()).unwrap_or_default();
     finding.status = source_status;
     finding.status_original.clone_from(&state);
     finding.compliance = Some(Compliance {
@@ -29,7 +29,7 @@ pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeErr
         status_code: state,
         status_detail: counts(properties).map(Cow::Owned),
     });
-    finding.guidance = guidance(None, text(properties, &["assessmentDetailsLink"]).into_iter().collect());
+    finding.guidance = guidance(None, properties.text_of(&["assessmentDetailsLink"]).into_iter().collect());
     finding.resources = finding.source_ref.account.clone().map(subscription).into_iter().collect();
     apply_action(&mut finding, fields);
     Ok(finding)
@@ -43,6 +43,6 @@ fn counts(properties: Json<'_, '_>) -> Option<String> {
         ("skippedResources", "skipped"),
         ("unsupportedResources", "unsupported"),
     ];
-    let counts: Vec<String> = COUNTS.iter().filter_map(|(field, word)| Some(format!("{word} {}", text(properties, &[field])?))).collect();
+    let counts: Vec<String> = COUNTS.iter().filter_map(|(field, word)| Some(format!("{word} {}", properties.text_of(&[field])?))).collect();
     (!counts.is_empty()).then(|| format!("resources: {}", counts.join(", ")))
 }

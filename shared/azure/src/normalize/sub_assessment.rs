@@ -1,6 +1,6 @@
 //! Sub-assessments: the single findings behind a recommendation, such as one CVE on an image or one rule of a database scan.
 
-use stanch_core::cloud::Text;
+use stanch_core::cloud::{Text, part};
 use stanch_core::finding::{Finding, FindingClass, Source, Vulnerability};
 use stanch_core::json::Json;
 use stanch_core::normalize::NormalizeError;
@@ -8,7 +8,7 @@ use stanch_core::normalize::NormalizeError;
 use super::assessment::{assessed, compliance, place};
 use super::{apply_action, arm_finding, guidance, severity};
 use crate::arm::ArmId;
-use crate::payload::{each, part, plain, text, time};
+use crate::payload::{each, plain};
 
 /// Reads one sub-assessment, in camelCase or in the export's PascalCase. It is a vulnerability when it names CVEs, otherwise a
 /// compliance finding. The rule is the scanner's own id, the control the key of the parent assessment.
@@ -17,12 +17,12 @@ pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeErr
     let properties = fields.get("properties");
     let status = properties.get("status");
 
-    finding.rule = text(properties, &["id"]).or(finding.rule);
-    finding.title = text(properties, &["displayName"]).or_else(|| finding.rule.clone()).unwrap_or_default();
-    finding.desc = text(properties, &["description"]).map(plain);
-    finding.types = text(properties, &["category"]).into_iter().collect();
-    severity(&mut finding, text(status, &["severity"]));
-    finding.time = time(properties, &["timeGenerated"]);
+    finding.rule = properties.text_of(&["id"]).or(finding.rule);
+    finding.title = properties.text_of(&["displayName"]).or_else(|| finding.rule.clone()).unwrap_or_default();
+    finding.desc = properties.text_of(&["description"]).map(plain);
+    finding.types = properties.text_of(&["category"]).into_iter().collect();
+    severity(&mut finding, status.text_of(&["severity"]));
+    finding.time = properties.time_of(&["timeGenerated"]);
     finding.last_seen = finding.time;
     compliance(&mut finding, status);
     if let Some(compliance) = &mut finding.compliance {
@@ -35,7 +35,7 @@ pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeErr
     if !finding.vulnerabilities.is_empty() {
         finding.class = FindingClass::Vulnerability;
     }
-    finding.guidance = guidance(text(properties, &["remediation"]).map(plain), Vec::new());
+    finding.guidance = guidance(properties.text_of(&["remediation"]).map(plain), Vec::new());
     place(&mut finding, assessed(properties.get("resourceDetails"), &assessment_of(&id)));
     apply_action(&mut finding, fields);
     Ok(finding)
@@ -52,8 +52,8 @@ fn assessment_of<'a>(id: &Text<'a>) -> Text<'a> {
 
 fn vulnerabilities<'a>(data: Json<'_, 'a>, finding: &Finding<'a>) -> Vec<Vulnerability<'a>> {
     let details = data.get("vulnerabilityDetails");
-    let mut ids = each(data, "cve", |cve| text(cve, &["title", "cveId", "id"]));
-    ids.extend(text(data, &["cveId"]).or_else(|| text(details, &["cveId"])));
+    let mut ids = each(data, "cve", |cve| cve.text_of(&["title", "cveId", "id"]));
+    ids.extend(data.text_of(&["cveId"]).or_else(|| details.text_of(&["cveId"])));
     let score = cvss(data).or_else(|| cvss(details));
     ids.into_iter()
         .map(|id| {
@@ -67,5 +67,5 @@ fn vulnerabilities<'a>(data: Json<'_, 'a>, finding: &Finding<'a>) -> Vec<Vulnera
 /// The base score of the newest CVSS version given.
 fn cvss<'a>(data: Json<'_, 'a>) -> Option<Text<'a>> {
     let versions = data.get("cvss");
-    ["4.0", "3.1", "3.0", "2.0"].iter().find_map(|version| text(versions.get(version), &["base"]))
+    ["4.0", "3.1", "3.0", "2.0"].iter().find_map(|version| versions.get(version).text_of(&["base"]))
 }
