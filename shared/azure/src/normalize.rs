@@ -141,8 +141,8 @@ fn unrecognised(fields: Json<'_, '_>, accepted: &'static str) -> NormalizeError 
 
 /// `type`, or what the ARM id says when it is missing.
 fn resource_type<'a>(fields: Json<'_, 'a>) -> Option<Text<'a>> {
-    fields.text_of(&["type"]).or_else(|| {
-        let id = fields.text_of(&["id"])?;
+    fields.get("type").text().or_else(|| {
+        let id = fields.get("id").text()?;
         ArmId::parse(&id).map(|id| Cow::Owned(id.kind.into_owned()))
     })
 }
@@ -164,7 +164,7 @@ fn arm_finding<'a>(source: Source, fields: Json<'_, 'a>) -> Result<(Finding<'a>,
         problem: Cow::Borrowed(problem),
         expected: Cow::Borrowed("an ARM id that starts with /subscriptions/"),
     };
-    let id = fields.text_of(&["id"]).ok_or_else(|| problem("missing"))?;
+    let id = fields.get("id").text().ok_or_else(|| problem("missing"))?;
     if ArmId::parse(&id).is_none() {
         return Err(problem("not an ARM id"));
     }
@@ -173,7 +173,7 @@ fn arm_finding<'a>(source: Source, fields: Json<'_, 'a>) -> Result<(Finding<'a>,
     finding.source_ref.id.clone_from(&id);
     finding.source_ref.account = part(&id, |id| ArmId::parse(id)?.subscription);
     finding.account = finding.source_ref.account.clone().map(|uid| Account { uid, name: None });
-    finding.rule = fields.text_of(&["name"]).or_else(|| part(&id, |id| ArmId::parse(id).map(|id| id.name)));
+    finding.rule = fields.get("name").text().or_else(|| part(&id, |id| ArmId::parse(id).map(|id| id.name)));
     Ok((finding, id))
 }
 
@@ -182,7 +182,7 @@ fn arm_finding<'a>(source: Source, fields: Json<'_, 'a>) -> Result<(Finding<'a>,
 fn apply_action(finding: &mut Finding<'_>, fields: Json<'_, '_>) {
     let action = ["assessmentEventDataEnrichment", "subAssessmentEventDataEnrichment", "securityEventDataEnrichment"]
         .iter()
-        .find_map(|name| fields.get(name).text_of(&["action"]));
+        .find_map(|name| fields.get(name).get("action").text());
     match action.as_deref() {
         Some(action) if action.eq_ignore_ascii_case("Delete") => {
             finding.activity = Activity::Close;

@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 
 use crate::cloud::Text;
 use crate::finding::Millis;
-use crate::lenient::{epoch_millis, parse_time};
+use crate::lenient::{epoch_millis, fractional_millis, parse_time, seconds_and_nanos};
 use crate::normalize::NormalizeError;
 
 /// A JSON text that was read.
@@ -36,7 +36,7 @@ struct Node<'a> {
 #[derive(Clone, Debug)]
 enum Kind<'a> {
     Null,
-    Bool(bool),
+    Bool,
     Number,
     Text(Text<'a>),
     Array,
@@ -169,12 +169,14 @@ impl<'d, 'a> Json<'d, 'a> {
     /// Text from a string, a number or a boolean; none where that is empty, or of another kind.
     pub fn text(self) -> Option<Text<'a>> {
         match &self.node()?.kind {
-            Kind::Text(text) => (!text.trim().is_empty()).then(|| text.clone()),
-            Kind::Number => Some(Cow::Borrowed(self.raw())),
-            Kind::Bool(true) => Some(Cow::Borrowed("true")),
-            Kind::Bool(false) => Some(Cow::Borrowed("false")),
-            Kind::Null | Kind::Array | Kind::Object => None,
+            Kind::Text(text) => self.is_present().then(|| text.clone()),
+            _ => self.word().map(Cow::Borrowed),
         }
+    }
+
+    /// A number or a boolean as the text has it.
+    fn word(self) -> Option<&'a str> {
+        matches!(self.node()?.kind, Kind::Number | Kind::Bool).then(|| self.raw())
     }
 
     /// The text of the first of several names that has one.
@@ -190,11 +192,8 @@ impl<'d, 'a> Json<'d, 'a> {
     /// [`Json::text`] for comparing.
     pub fn str(self) -> Option<&'d str> {
         match &self.node()?.kind {
-            Kind::Text(text) => Some(text.as_ref()).filter(|text| !text.trim().is_empty()),
-            Kind::Number => Some(self.raw()),
-            Kind::Bool(true) => Some("true"),
-            Kind::Bool(false) => Some("false"),
-            Kind::Null | Kind::Array | Kind::Object => None,
+            Kind::Text(text) => self.is_present().then_some(text.as_ref()),
+            _ => self.word(),
         }
     }
 
@@ -207,13 +206,9 @@ impl<'d, 'a> Json<'d, 'a> {
     pub fn time(self) -> Option<Millis> {
         match &self.node()?.kind {
             Kind::Text(text) => parse_time(text),
-            Kind::Number => self.raw().parse().ok().map(epoch_millis).or_else(|| fractional(self.raw())),
-            Kind::Object => {
-                let seconds: i64 = self.get("seconds").str()?.parse().ok()?;
-                let nanos: f64 = self.get("nanos").str().and_then(|nanos| nanos.parse().ok()).unwrap_or(0.0);
-                Some(seconds.saturating_mul(1_000).saturating_add((nanos / 1e6) as Millis))
-            }
-            Kind::Null | Kind::Bool(_) | Kind::Array => None,
+            Kind::Number => self.raw().parse().ok().map(epoch_millis).or_else(|| fractional_millis(self.raw().parse().ok()?)),
+            Kind::Object => seconds_and_nanos(self.get("seconds").str()?, self.get("nanos").str()),
+            Kind::Null | Kind::Bool | Kind::Array => None,
         }
     }
 
@@ -222,12 +217,6 @@ impl<'d, 'a> Json<'d, 'a> {
         let names: Vec<&str> = self.members().take(12).map(|(name, _)| name.as_ref()).collect();
         if names.is_empty() { "JSON without top-level fields".to_owned() } else { format!("an object with {}", names.join(", ")) }
     }
-}
-
-fn fractional(number: &str) -> Option<Millis> {
-    let value: f64 = number.parse().ok()?;
-    let millis = if value.abs() < 1e11 { value * 1_000.0 } else { value };
-    millis.is_finite().then_some(millis as Millis)
 }
 
 /// Follows the parser through the text. serde_json does not say where a value stands; since it has checked what it hands over,
@@ -335,8 +324,8 @@ impl<'de> Visitor<'de> for Build<'_, 'de> {
         self.leaf(Kind::Text(Cow::Owned(v.to_owned())), start);
         Ok(())
     }
-    fn visit_bool<E>(self, v: bool) -> Result<(), E> {
-        self.word(Kind::Bool(v));
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.word(Kind::Bool);
         Ok(())
     }
     fn visit_i64<E>(self, _: i64) -> Result<(), E> {

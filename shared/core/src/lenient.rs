@@ -281,6 +281,19 @@ pub fn epoch_millis(value: i64) -> Millis {
     if value.abs() < 100_000_000_000 { value.saturating_mul(1000) } else { value }
 }
 
+/// The same from a number with a fraction.
+pub(crate) fn fractional_millis(value: f64) -> Option<Millis> {
+    let millis = if value.abs() < 1e11 { value * 1_000.0 } else { value };
+    millis.is_finite().then_some(millis as Millis)
+}
+
+/// From whole seconds and nanoseconds beside them, as texts.
+pub(crate) fn seconds_and_nanos(seconds: &str, nanos: Option<&str>) -> Option<Millis> {
+    let seconds: i64 = seconds.parse().ok()?;
+    let nanos: f64 = nanos.and_then(|nanos| nanos.parse().ok()).unwrap_or(0.0);
+    Some(seconds.saturating_mul(1_000).saturating_add((nanos / 1e6) as Millis))
+}
+
 fn civil_utc(text: &str) -> Option<Millis> {
     let civil: DateTime = text.trim().parse().ok()?;
     civil.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp().as_millisecond())
@@ -331,8 +344,7 @@ impl<'de> Deserialize<'de> for LTime {
                 Ok(LTime(i64::try_from(v).ok().map(epoch_millis)))
             }
             fn visit_f64<E>(self, v: f64) -> Result<Self::Value, E> {
-                let millis = if v.abs() < 1e11 { v * 1000.0 } else { v };
-                Ok(LTime(millis.is_finite().then_some(millis as Millis)))
+                Ok(LTime(fractional_millis(v)))
             }
             fn visit_unit<E>(self) -> Result<Self::Value, E> {
                 Ok(LTime(None))
@@ -348,16 +360,16 @@ impl<'de> Deserialize<'de> for LTime {
                 Ok(LTime(None))
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let (mut seconds, mut nanos) = (None, 0.0);
+                let (mut seconds, mut nanos) = (LText::default(), LText::default());
                 while let Some(key) = map.next_key::<Cow<'de, str>>()? {
                     let value = map.next_value::<LText<'de>>()?;
-                    match (key.as_ref(), value.as_deref()) {
-                        ("seconds", Some(v)) => seconds = v.parse::<i64>().ok(),
-                        ("nanos", Some(v)) => nanos = v.parse::<f64>().unwrap_or(0.0),
+                    match key.as_ref() {
+                        "seconds" => seconds = value,
+                        "nanos" => nanos = value,
                         _ => {}
                     }
                 }
-                Ok(LTime(seconds.map(|s| s.saturating_mul(1000).saturating_add((nanos / 1e6) as i64))))
+                Ok(LTime(seconds.as_deref().and_then(|seconds| seconds_and_nanos(seconds, nanos.as_deref()))))
             }
         }
         deserializer.deserialize_any(V)

@@ -89,7 +89,7 @@ fn shape(fields: Json<'_, '_>) -> Option<Shape> {
     if holder(fields.get("jsonPayload")).is_some() {
         return Some(Shape::Log);
     }
-    fields.text_of(&["logName"]).filter(|name| name.contains("threatdetection.googleapis.com")).map(|_| Shape::DetectorLog)
+    fields.get("logName").text().filter(|name| name.contains("threatdetection.googleapis.com")).map(|_| Shape::DetectorLog)
 }
 
 /// The shapes that need no unwrapping first.
@@ -211,7 +211,7 @@ fn problem(kind: &'static str, field: &'static str, problem: &'static str, expec
 /// The JSON inside a Pub/Sub message.
 fn data(message: Json<'_, '_>) -> Result<String, NormalizeError> {
     let wrong = |what| problem(PUSH, "message.data", what, "base64 of a Security Command Center notification");
-    let Some(data) = message.text_of(&["data"]) else {
+    let Some(data) = message.get("data").text() else {
         return Err(wrong(match message.get("data").raw() {
             "" | "null" => "missing (the message has attributes only)",
             raw if raw.starts_with('"') => "empty",
@@ -236,7 +236,7 @@ fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>,
     let name = name(fields).ok_or_else(|| problem(KIND, "finding.name", "missing", NAME))?;
     let uid = FindingName::parse(&name).ok_or_else(|| problem(KIND, "finding.name", "not the name of a finding", NAME))?.uid();
 
-    let category = fields.text_of(&["category"]);
+    let category = fields.get("category").text();
     let vulnerability = vulnerability(fields);
     let class = class(fields.text_of(&["findingClass", "finding_class"]).as_deref(), category.as_deref(), vulnerability.is_some());
     let resource = resource(fields, about);
@@ -256,16 +256,16 @@ fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>,
     finding.source_ref.id = name;
 
     finding.title = category.clone().unwrap_or(Cow::Owned(uid));
-    finding.desc = fields.text_of(&["description"]).or_else(|| property(fields, &["Explanation", "summary_message"]));
+    finding.desc = fields.get("description").text().or_else(|| property(fields, &["Explanation", "summary_message"]));
     finding.types = category.clone().into_iter().collect();
     finding.rule.clone_from(&category);
 
-    let severity = fields.text_of(&["severity"]).or_else(|| property(fields, &["SeverityLevel", "severityLevel", "detectionPriority"]));
+    let severity = fields.get("severity").text().or_else(|| property(fields, &["SeverityLevel", "severityLevel", "detectionPriority"]));
     finding.severity = severity.as_deref().map_or(Severity::Unknown, Severity::parse);
     finding.severity_original = severity;
 
-    let state = fields.text_of(&["state"]);
-    let muted = fields.text_of(&["mute"]).filter(|mute| mute.eq_ignore_ascii_case("MUTED"));
+    let state = fields.get("state").text();
+    let muted = fields.get("mute").text().filter(|mute| mute.eq_ignore_ascii_case("MUTED"));
     match state.as_deref() {
         Some("INACTIVE") => (finding.status, finding.activity) = (FindingStatus::Resolved, Activity::Close),
         _ if muted.is_some() => finding.status = FindingStatus::Suppressed,
@@ -294,7 +294,7 @@ fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>,
         finding.guidance = Some(Guidance { desc: advice.unwrap_or_default(), references });
     }
     let exposure = object(fields, &["attackExposure", "attack_exposure"]);
-    finding.risk = exposure.text_of(&["score"]).map(|score| Risk { score: Some(score), ..Risk::default() });
+    finding.risk = exposure.get("score").text().map(|score| Risk { score: Some(score), ..Risk::default() });
 
     if let Some(resource) = resource {
         finding.account.clone_from(&resource.account);
@@ -322,14 +322,14 @@ fn class(word: Option<&str>, category: Option<&str>, has_cve: bool) -> FindingCl
 /// The CVE of a finding, if it has one.
 fn vulnerability<'a>(fields: Json<'_, 'a>) -> Option<Vulnerability<'a>> {
     let cve = fields.get("vulnerability").get("cve");
-    let id = cve.text_of(&["id"]).filter(|id| id.starts_with("CVE-"))?;
+    let id = cve.get("id").text().filter(|id| id.starts_with("CVE-"))?;
     let score = object(cve, &["cvssv3", "cvssV3"]);
     Some(Vulnerability { cve: Some(id), cvss: score.text_of(&["baseScore", "base_score"]), ..Vulnerability::default() })
 }
 
 /// The resource, out of the finding and the object that comes with it (flat in version 1, with one object per cloud in version 2).
 fn resource<'a>(finding: Json<'_, 'a>, about: Json<'_, 'a>) -> Option<Resource<'a>> {
-    let uid = finding.text_of(&["resourceName", "resource_name"]).or_else(|| about.text_of(&["name"]))?;
+    let uid = finding.text_of(&["resourceName", "resource_name"]).or_else(|| about.get("name").text())?;
     let aws = object(about, &["awsMetadata", "aws_metadata"]);
     let azure = object(about, &["azureMetadata", "azure_metadata"]);
     let provider = about.text_of(&["cloudProvider", "cloud_provider"]);
@@ -362,8 +362,8 @@ fn resource<'a>(finding: Json<'_, 'a>, about: Json<'_, 'a>) -> Option<Resource<'
             resource.account = account(object(azure, &["subscription"]), &["displayName", "display_name"], subscription);
         }
     }
-    resource.region = about.text_of(&["location"]).or(resource.region);
-    resource.kind = about.text_of(&["type"]);
+    resource.region = about.get("location").text().or(resource.region);
+    resource.kind = about.get("type").text();
     let last = |uid: &Text<'a>| part(uid, |uid| uid.rsplit('/').next().filter(|name| !name.is_empty()));
     resource.name = about.text_of(&["displayName", "display_name"]).or_else(|| last(&resource.uid));
     Some(resource)
@@ -384,5 +384,5 @@ fn google_project<'a>(finding: Json<'_, 'a>, about: Json<'_, 'a>, uid: &Text<'a>
 }
 
 fn account<'a>(fields: Json<'_, 'a>, names: &[&str], fallback: Option<Text<'a>>) -> Option<Account<'a>> {
-    Some(Account { uid: fields.text_of(&["id"]).or(fallback)?, name: fields.text_of(names) })
+    Some(Account { uid: fields.get("id").text().or(fallback)?, name: fields.text_of(names) })
 }

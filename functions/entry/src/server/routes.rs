@@ -220,7 +220,7 @@ async fn event(State(shared): State<Shared>, Path(name): Path<String>, body: Byt
         Ok(Err(error)) => failed(&error),
         Err(error) => {
             tracing::error!(function = name, %error, "event failed inside stanch");
-            auth::refused(StatusCode::INTERNAL_SERVER_ERROR, "failed inside stanch; please report it")
+            failed(&EngineError::Panicked("its task ended; the log says more".into()))
         }
     }
 }

@@ -16,17 +16,17 @@ use crate::payload::{commas, each, list};
 pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
     let arm = fields.get("properties").is_present();
     let body = if arm { fields.get("properties") } else { fields };
-    let arm_id = if arm { fields.text_of(&["id"]) } else { None };
+    let arm_id = if arm { fields.get("id").text() } else { None };
     let ids = resource_ids(body);
     let reference = reference(fields, body, arm_id, ids.first())?;
 
     let title = body.text_of(&["AlertDisplayName", "DisplayName", "AlertName"]);
-    let desc = body.text_of(&["Description"]);
+    let desc = body.get("Description").text();
     let rule = body.text_of(&["AlertType", "AlertName"]);
     let resources = resources(body, ids, reference.account.as_ref());
     let cloud = resources.first().map_or(Cloud::Azure, |r| r.cloud);
 
-    let product = product(body.text_of(&["ProductName"]), body.text_of(&["VendorName"]));
+    let product = product(body.get("ProductName").text(), body.get("VendorName").text());
     let mut finding = Finding::new(Source::DefenderAlert, FindingClass::Detection, cloud, reference.id.clone(), product);
     finding.sample = is_sample(title.as_deref(), desc.as_deref(), rule.as_deref());
     finding.title = title.or_else(|| rule.clone()).unwrap_or_default();
@@ -65,10 +65,10 @@ fn reference<'a>(
 
     let (field, expected) = if arm_id.is_some() { ("name", "the alert's name") } else { ("SystemAlertId", "the alert's id") };
     let name = match &arm_id {
-        Some(_) => fields.text_of(&["name"]).or_else(|| of_id(|id| Some(id.name))),
+        Some(_) => fields.get("name").text().or_else(|| of_id(|id| Some(id.name))),
         None => None,
     };
-    let id = name.or_else(|| body.text_of(&["SystemAlertId"])).ok_or(NormalizeError::Field {
+    let id = name.or_else(|| body.get("SystemAlertId").text()).ok_or(NormalizeError::Field {
         kind: "a Defender for Cloud alert",
         field: Cow::Borrowed(field),
         problem: Cow::Borrowed("missing"),
@@ -127,7 +127,7 @@ fn resource_ids<'a>(body: Json<'_, 'a>) -> Vec<Text<'a>> {
         return vec![id];
     }
     each(body, "Entities", |entity| {
-        let kind = entity.text_of(&["Type"])?;
+        let kind = entity.get("Type").text()?;
         let is_resource = ["host", "azure-resource"].iter().any(|word| kind.eq_ignore_ascii_case(word));
         if is_resource { entity.text_of(&["AzureID", "ResourceId"]) } else { None }
     })
@@ -160,7 +160,7 @@ fn status<'a>(finding: &mut Finding<'a>, word: Option<Text<'a>>) {
 fn steps<'a>(body: Json<'_, 'a>) -> Option<Guidance<'a>> {
     let mut steps = list(body, "RemediationSteps");
     let desc = if steps.len() > 1 { Some(Cow::Owned(steps.join("\n"))) } else { steps.pop() };
-    let mut links = each(body, "ExtendedLinks", |link| link.text_of(&["Href"]));
+    let mut links = each(body, "ExtendedLinks", |link| link.get("Href").text());
     links.extend(body.text_of(&["AlertUri", "AlertLink"]));
     guidance(desc, links)
 }

@@ -19,23 +19,24 @@ pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeErr
     let status = properties.get("status");
 
     finding.title = properties
-        .text_of(&["displayName"])
-        .or_else(|| metadata.text_of(&["displayName"]))
+        .get("displayName")
+        .text()
+        .or_else(|| metadata.get("displayName").text())
         .or_else(|| finding.rule.clone())
         .unwrap_or_default();
-    finding.desc = metadata.text_of(&["description"]).map(plain);
+    finding.desc = metadata.get("description").text().map(plain);
     finding.policy =
-        metadata.text_of(&["policyDefinitionId"]).and_then(|policy| part(&policy, |id| id.trim_end_matches('/').rsplit('/').next()));
+        metadata.get("policyDefinitionId").text().and_then(|policy| part(&policy, |id| id.trim_end_matches('/').rsplit('/').next()));
     finding.types = list(metadata, "categories");
-    severity(&mut finding, metadata.text_of(&["severity"]));
-    finding.first_seen = status.time_of(&["firstEvaluationDate"]);
+    severity(&mut finding, metadata.get("severity").text());
+    finding.first_seen = status.get("firstEvaluationDate").time();
     finding.created = finding.first_seen;
-    finding.modified = status.time_of(&["statusChangeDate"]);
+    finding.modified = status.get("statusChangeDate").time();
     finding.time = finding.modified;
     compliance(&mut finding, status);
     finding.risk = risk(properties.get("risk"));
     let links = properties.get("links").text_of(&["azurePortalUri", "azurePortal"]);
-    finding.guidance = guidance(metadata.text_of(&["remediationDescription"]).map(plain), links.into_iter().collect());
+    finding.guidance = guidance(metadata.get("remediationDescription").text().map(plain), links.into_iter().collect());
     place(&mut finding, assessed(properties.get("resourceDetails"), &id));
     apply_action(&mut finding, fields);
     Ok(finding)
@@ -43,9 +44,9 @@ pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeErr
 
 /// Sets status and compliance from `{code, cause, description}`; the control is the finding's rule.
 pub(super) fn compliance<'a>(finding: &mut Finding<'a>, status: Json<'_, 'a>) {
-    let code = status.text_of(&["code"]);
+    let code = status.get("code").text();
     let (compliance, state) = outcome(code.as_deref().unwrap_or_default());
-    let detail: Vec<Text<'a>> = ["cause", "description"].iter().filter_map(|name| status.text_of(&[name])).collect();
+    let detail: Vec<Text<'a>> = ["cause", "description"].iter().filter_map(|name| status.get(name).text()).collect();
     finding.status = state;
     finding.status_original.clone_from(&code);
     finding.compliance = Some(Compliance {
@@ -72,7 +73,7 @@ pub(super) fn place<'a>(finding: &mut Finding<'a>, resource: Resource<'a>) {
 pub(super) fn assessed<'a>(details: Json<'_, 'a>, assessment: &Text<'a>) -> Resource<'a> {
     let scope = part(assessment, scope_of).unwrap_or_else(|| assessment.clone());
     let given = details.text_of(&["id", "AzureResourceId"]).filter(|id| ArmId::parse(id).is_some());
-    let cloud = details.text_of(&["source"]).and_then(|source| Cloud::parse(&source));
+    let cloud = details.get("source").text().and_then(|source| Cloud::parse(&source));
     let native = match cloud {
         Some(Cloud::Aws) => details.text_of(&["nativeCloudUniqueIdentifier", "AwsResourceId", "nativeResourceId"]),
         Some(Cloud::Gcp) => details.text_of(&["nativeCloudUniqueIdentifier", "GcpResourceId", "nativeResourceId"]),
@@ -81,7 +82,7 @@ pub(super) fn assessed<'a>(details: Json<'_, 'a>, assessment: &Text<'a>) -> Reso
     let uid = native.or(given).unwrap_or(scope);
     let mut resource = resource(cloud.unwrap_or_else(|| cloud_of(&uid)), uid);
 
-    let (provider, kind) = (details.text_of(&["resourceProvider"]), details.text_of(&["resourceType"]));
+    let (provider, kind) = (details.get("resourceProvider").text(), details.get("resourceType").text());
     resource.kind = match (provider, kind) {
         (_, Some(kind)) if kind.contains('/') => Some(kind),
         (_, _) if resource.kind.is_some() => resource.kind,
@@ -89,9 +90,9 @@ pub(super) fn assessed<'a>(details: Json<'_, 'a>, assessment: &Text<'a>) -> Reso
         (_, kind) => kind,
     };
     resource.name = details.text_of(&["resourceName", "machineName"]).or(resource.name);
-    resource.region = details.text_of(&["region"]).or(resource.region);
+    resource.region = details.get("region").text().or(resource.region);
     if resource.cloud != Cloud::Azure {
-        resource.account = details.text_of(&["hierarchyId"]).map(|uid| Account { uid, name: None }).or(resource.account);
+        resource.account = details.get("hierarchyId").text().map(|uid| Account { uid, name: None }).or(resource.account);
     }
     resource
 }
@@ -102,6 +103,6 @@ fn scope_of(id: &str) -> Option<&str> {
 }
 
 fn risk<'a>(risk: Json<'_, 'a>) -> Option<Risk<'a>> {
-    let (level, factors) = (risk.text_of(&["level"]), list(risk, "riskFactors"));
+    let (level, factors) = (risk.get("level").text(), list(risk, "riskFactors"));
     (level.is_some() || !factors.is_empty()).then_some(Risk { level, score: None, factors })
 }

@@ -15,10 +15,10 @@ use crate::arm::ArmId;
 pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
     let (mut finding, id) = arm_finding(Source::DefenderCompliance, fields)?;
     let properties = fields.get("properties");
-    let state = properties.text_of(&["state"]);
+    let state = properties.get("state").text();
     let (status, source_status) = outcome(state.as_deref().unwrap_or_default());
 
-    finding.title = properties.text_of(&["description"]).or_else(|| finding.rule.clone()).unwrap_or_default();
+    finding.title = properties.get("description").text().or_else(|| finding.rule.clone()).unwrap_or_default();
     finding.status = source_status;
     finding.status_original.clone_from(&state);
     finding.compliance = Some(Compliance {
@@ -29,7 +29,7 @@ pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeErr
         status_code: state,
         status_detail: counts(properties).map(Cow::Owned),
     });
-    finding.guidance = guidance(None, properties.text_of(&["assessmentDetailsLink"]).into_iter().collect());
+    finding.guidance = guidance(None, properties.get("assessmentDetailsLink").text().into_iter().collect());
     finding.resources = finding.source_ref.account.clone().map(subscription).into_iter().collect();
     apply_action(&mut finding, fields);
     Ok(finding)
@@ -43,6 +43,6 @@ fn counts(properties: Json<'_, '_>) -> Option<String> {
         ("skippedResources", "skipped"),
         ("unsupportedResources", "unsupported"),
     ];
-    let counts: Vec<String> = COUNTS.iter().filter_map(|(field, word)| Some(format!("{word} {}", properties.text_of(&[field])?))).collect();
+    let counts: Vec<String> = COUNTS.iter().filter_map(|(field, word)| Some(format!("{word} {}", properties.get(field).text()?))).collect();
     (!counts.is_empty()).then(|| format!("resources: {}", counts.join(", ")))
 }

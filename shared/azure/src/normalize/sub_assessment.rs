@@ -17,12 +17,12 @@ pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeErr
     let properties = fields.get("properties");
     let status = properties.get("status");
 
-    finding.rule = properties.text_of(&["id"]).or(finding.rule);
-    finding.title = properties.text_of(&["displayName"]).or_else(|| finding.rule.clone()).unwrap_or_default();
-    finding.desc = properties.text_of(&["description"]).map(plain);
-    finding.types = properties.text_of(&["category"]).into_iter().collect();
-    severity(&mut finding, status.text_of(&["severity"]));
-    finding.time = properties.time_of(&["timeGenerated"]);
+    finding.rule = properties.get("id").text().or(finding.rule);
+    finding.title = properties.get("displayName").text().or_else(|| finding.rule.clone()).unwrap_or_default();
+    finding.desc = properties.get("description").text().map(plain);
+    finding.types = properties.get("category").text().into_iter().collect();
+    severity(&mut finding, status.get("severity").text());
+    finding.time = properties.get("timeGenerated").time();
     finding.last_seen = finding.time;
     compliance(&mut finding, status);
     if let Some(compliance) = &mut finding.compliance {
@@ -35,7 +35,7 @@ pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeErr
     if !finding.vulnerabilities.is_empty() {
         finding.class = FindingClass::Vulnerability;
     }
-    finding.guidance = guidance(properties.text_of(&["remediation"]).map(plain), Vec::new());
+    finding.guidance = guidance(properties.get("remediation").text().map(plain), Vec::new());
     place(&mut finding, assessed(properties.get("resourceDetails"), &assessment_of(&id)));
     apply_action(&mut finding, fields);
     Ok(finding)
@@ -53,7 +53,7 @@ fn assessment_of<'a>(id: &Text<'a>) -> Text<'a> {
 fn vulnerabilities<'a>(data: Json<'_, 'a>, finding: &Finding<'a>) -> Vec<Vulnerability<'a>> {
     let details = data.get("vulnerabilityDetails");
     let mut ids = each(data, "cve", |cve| cve.text_of(&["title", "cveId", "id"]));
-    ids.extend(data.text_of(&["cveId"]).or_else(|| details.text_of(&["cveId"])));
+    ids.extend(data.get("cveId").text().or_else(|| details.get("cveId").text()));
     let score = cvss(data).or_else(|| cvss(details));
     ids.into_iter()
         .map(|id| {
@@ -67,5 +67,5 @@ fn vulnerabilities<'a>(data: Json<'_, 'a>, finding: &Finding<'a>) -> Vec<Vulnera
 /// The base score of the newest CVSS version given.
 fn cvss<'a>(data: Json<'_, 'a>) -> Option<Text<'a>> {
     let versions = data.get("cvss");
-    ["4.0", "3.1", "3.0", "2.0"].iter().find_map(|version| versions.get(version).text_of(&["base"]))
+    ["4.0", "3.1", "3.0", "2.0"].iter().find_map(|version| versions.get(version).get("base").text())
 }

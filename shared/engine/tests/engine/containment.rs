@@ -1,58 +1,19 @@
 //! Containment: only on the source's own word, with an end, and never released while the alert stands.
 
-use std::sync::{Arc, Mutex};
-
 use stanch_core::cloud::Cloud;
-use stanch_core::finding::{Finding, Millis, Source, SourceRef};
-use stanch_core::port::{BoxFuture, FindingSource, Listed, Scope, SourceAnswer, SourceError, WriteBack};
+use stanch_core::finding::{Finding, Source};
+use stanch_core::port::WriteBack;
 use stanch_core::state::{Resolution, State};
-use stanch_sandbox::SandboxSource;
 
+use crate::doctored::Doctored;
 use crate::subjects::subject;
-use crate::world::{World, auto_rules, now, turn_to, wait};
+use crate::world::{World, now, turn_to, wait};
 
 const QUARANTINE: &str = "aws-ec2-quarantine-instance";
 
-/// A source that does not let itself be asked about the findings with these ids.
-struct Shut {
-    source: SandboxSource,
-    shut: Mutex<Vec<String>>,
-}
-
-impl FindingSource for Shut {
-    fn fetch<'a>(&'a self, source: Source, reference: &'a SourceRef<'a>) -> BoxFuture<'a, Result<SourceAnswer, SourceError>> {
-        if self.shut.lock().expect("a lock").iter().any(|id| *id == reference.id) {
-            let (finding, reason) = (reference.id.to_string(), "403 AccessDenied".to_owned());
-            let error = SourceError { action: "fetch", finding, source_name: source, reason, retry: false };
-            return Box::pin(std::future::ready(Err(error)));
-        }
-        self.source.fetch(source, reference)
-    }
-    fn write_back<'a>(
-        &'a self,
-        source: Source,
-        reference: &'a SourceRef<'a>,
-        status: WriteBack,
-        note: &'a str,
-    ) -> BoxFuture<'a, Result<(), SourceError>> {
-        self.source.write_back(source, reference, status, note)
-    }
-    fn list<'a>(&'a self, scope: &'a Scope, since: Option<Millis>, page: Option<&'a str>) -> BoxFuture<'a, Result<Listed, SourceError>> {
-        self.source.list(scope, since, page)
-    }
-}
-
-fn with_source() -> (World, Arc<Shut>) {
-    let mut world = World::new();
-    let source = Arc::new(Shut { source: world.source.clone(), shut: Mutex::default() });
-    world.ports.sources = source.clone();
-    world.set_rules(&auto_rules());
-    (world, source)
-}
-
 #[test]
 fn a_source_that_refuses_to_be_asked_contains_nothing() {
-    let (world, source) = with_source();
+    let (world, source) = Doctored::world(|_, _| {});
     let finding = subject(QUARANTINE).finding();
     source.shut.lock().unwrap().push(finding.source_ref.id.to_string());
     let refused = world.open(&finding);
@@ -63,7 +24,7 @@ fn a_source_that_refuses_to_be_asked_contains_nothing() {
 #[test]
 fn while_a_source_refuses_to_be_asked_about_one_of_its_alerts_nothing_is_released() {
     for (own, mended) in [(true, true), (true, false), (false, true), (false, false)] {
-        let (world, source) = with_source();
+        let (world, source) = Doctored::world(|_, _| {});
         let finding = subject(QUARANTINE).finding();
         let mut second = finding.clone();
         (second.uid, second.source_ref.id) = ("second-alert".into(), "second-alert".into());

@@ -8,6 +8,7 @@ mod between;
 mod checkpoints;
 mod commands;
 mod containment;
+mod doctored;
 mod due;
 mod errors;
 mod every_fix;

@@ -1,14 +1,13 @@
 //! Sweeps: what never arrived is found at its source, and what was there before is left alone.
 
-use std::sync::Arc;
-
 use stanch_core::cloud::Cloud;
-use stanch_core::finding::{Finding, Millis, Source, SourceRef};
-use stanch_core::port::{BoxFuture, FindingSource, Listed, ParkedKind, Scope, SourceAnswer, SourceError, Store, Unread, WriteBack};
+use stanch_core::finding::{Finding, Source};
+use stanch_core::port::{Listed, ParkedKind, Scope, Store, Unread};
 use stanch_core::state::{Resolution, State};
 
+use crate::doctored::Doctored;
 use crate::subjects::subject;
-use crate::world::{World, auto_rules, now, numbered, turn_to, wait};
+use crate::world::{World, now, numbered, turn_to, wait};
 
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
 const EVERY: i64 = 6 * 3_600_000;
@@ -113,36 +112,10 @@ fn a_waiting_case_whose_finding_vanished_is_closed_and_the_others_wait_on() {
     assert_eq!((world.load(stays.id).state, world.writes()), (State::AwaitingApproval, 0));
 }
 
-/// A source that lists only what was changed since, as Security Hub and Security Command Center do.
-struct Strict(stanch_sandbox::SandboxSource);
-
-impl FindingSource for Strict {
-    fn fetch<'a>(&'a self, source: Source, reference: &'a SourceRef<'a>) -> BoxFuture<'a, Result<SourceAnswer, SourceError>> {
-        self.0.fetch(source, reference)
-    }
-    fn write_back<'a>(
-        &'a self,
-        source: Source,
-        reference: &'a SourceRef<'a>,
-        status: WriteBack,
-        note: &'a str,
-    ) -> BoxFuture<'a, Result<(), SourceError>> {
-        self.0.write_back(source, reference, status, note)
-    }
-    fn list<'a>(&'a self, scope: &'a Scope, since: Option<Millis>, page: Option<&'a str>) -> BoxFuture<'a, Result<Listed, SourceError>> {
-        Box::pin(async move {
-            let mut listed = self.0.list(scope, since, page).await?;
-            listed.findings.retain(|finding| finding.modified >= since);
-            Ok(listed)
-        })
-    }
-}
-
 #[test]
 fn a_finding_that_its_source_showed_late_is_found_by_the_next_sweep() {
-    let mut world = World::new();
-    world.ports.sources = Arc::new(Strict(world.source.clone()));
-    world.set_rules(&auto_rules());
+    // Security Hub and Security Command Center list only what was changed since.
+    let (world, _) = Doctored::world(|listed, since| listed.findings.retain(|finding| finding.modified >= since));
     let world = sweeping(world);
     let mut late = finding();
     late.modified = Some(now() - 20 * 60_000);
@@ -152,37 +125,10 @@ fn a_finding_that_its_source_showed_late_is_found_by_the_next_sweep() {
     assert_eq!((world.reconcile().swept, rows(&world)), (1, 1));
 }
 
-/// A source that also lists a row nobody can read, and a finding about which the intake fails.
-struct Odd(stanch_sandbox::SandboxSource);
-
-impl FindingSource for Odd {
-    fn fetch<'a>(&'a self, source: Source, reference: &'a SourceRef<'a>) -> BoxFuture<'a, Result<SourceAnswer, SourceError>> {
-        self.0.fetch(source, reference)
-    }
-    fn write_back<'a>(
-        &'a self,
-        source: Source,
-        reference: &'a SourceRef<'a>,
-        status: WriteBack,
-        note: &'a str,
-    ) -> BoxFuture<'a, Result<(), SourceError>> {
-        self.0.write_back(source, reference, status, note)
-    }
-    fn list<'a>(&'a self, scope: &'a Scope, since: Option<Millis>, page: Option<&'a str>) -> BoxFuture<'a, Result<Listed, SourceError>> {
-        Box::pin(async move {
-            let mut listed = self.0.list(scope, since, page).await?;
-            listed.unread.push(Unread { body: "{\"odd\":1}".into(), why: "no id".into() });
-            Ok(listed)
-        })
-    }
-}
-
 #[test]
 fn a_listed_row_that_cannot_be_read_is_parked_and_the_page_goes_on() {
-    let mut world = World::new();
-    world.ports.sources = Arc::new(Odd(world.source.clone()));
-    world.set_rules(&auto_rules());
-    let world = sweeping(world);
+    let odd = |listed: &mut Listed, _| listed.unread.push(Unread { body: "{\"odd\":1}".into(), why: "no id".into() });
+    let world = sweeping(Doctored::world(odd).0);
     world.source.put(finding());
     assert_eq!(world.reconcile().parked, 1);
     assert_eq!(rows(&world), 1);
