@@ -123,14 +123,14 @@ fn floor_value_tree(bencher: Bencher) {
 #[divan::bench]
 fn normalise(bencher: Bencher) {
     let event = event();
-    bencher.bench(|| stanch_aws::normalize(black_box(&event)).map(|f| f.len()).ok());
+    bencher.bench(|| stanch_aws::normalize(black_box(&event)).map(|r| r.findings.len()).ok());
 }
 
 #[divan::bench(args = [10, 100])]
 fn normalise_and_decide(bencher: Bencher, count: usize) {
     let (event, rules) = (event(), rules(count));
     bencher.bench(|| {
-        let findings = stanch_aws::normalize(black_box(&event)).ok()?;
+        let findings = stanch_aws::normalize(black_box(&event)).ok()?.findings;
         let finding = findings.first()?;
         Some(decide(&rules, finding, finding.resources.first()?, NOW).mode)
     });
@@ -142,7 +142,7 @@ fn normalise_decide_and_plan(bencher: Bencher, count: usize) {
     let library = Library::builtin().ok();
     let answer = ApiResponse::ok(json!({"PublicAccessBlockConfiguration": {"BlockPublicAcls": true}}));
     bencher.bench(|| {
-        let findings = stanch_aws::normalize(black_box(&event)).ok()?;
+        let findings = stanch_aws::normalize(black_box(&event)).ok()?.findings;
         let finding = findings.first()?;
         let resource = finding.resources.first()?;
         black_box(decide(&rules, finding, resource, NOW).mode);

@@ -76,7 +76,7 @@ pub(crate) async fn feed(engine: &Engine, source: &SandboxSource, addr: SocketAd
 async fn deliver(engine: &Engine, source: &SandboxSource, event: &DemoEvent) -> Result<Vec<Intake>, String> {
     // The simulated sources must hold what they send, so that statuses can be written back.
     for single in stanch_core::normalize::events(event.json).map_err(|e| e.to_string())? {
-        for finding in recognize(single).map_err(|e| e.to_string())? {
+        for finding in recognize(single).map_err(|e| e.to_string())?.findings {
             source.put(finding.into_owned());
         }
     }

@@ -24,8 +24,19 @@ pub struct Function {
 pub struct Answer {
     /// The answer's JSON.
     pub body: Value,
-    /// Whether nothing of what was sent could be used.
-    pub refused: bool,
+    /// How it ended.
+    pub verdict: Verdict,
+}
+
+/// How a function's run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// What was sent is kept; the work follows.
+    Accepted,
+    /// What was asked is answered, and nothing follows (a sender's handshake).
+    Answered,
+    /// Nothing of what was sent could be used.
+    Refused,
 }
 
 impl Function {
@@ -91,9 +102,13 @@ pub fn names() -> String {
 }
 
 fn receipt(receipt: Receipt) -> Answer {
-    Answer { refused: receipt.is_refused(), body: serde_json::to_value(receipt).unwrap_or_default() }
+    if let Some(reply) = receipt.reply.as_deref().and_then(|reply| serde_json::from_str(reply).ok()) {
+        return Answer { body: reply, verdict: Verdict::Answered };
+    }
+    let verdict = if receipt.is_refused() { Verdict::Refused } else { Verdict::Accepted };
+    Answer { verdict, body: serde_json::to_value(receipt).unwrap_or_default() }
 }
 
 fn done(body: Value) -> Answer {
-    Answer { body, refused: false }
+    Answer { body, verdict: Verdict::Accepted }
 }

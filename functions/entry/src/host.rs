@@ -23,7 +23,7 @@ use stanch_engine::{Engine, EngineError};
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 
-use crate::functions::{self, Answer, Function};
+use crate::functions::{self, Answer, Function, Verdict};
 use crate::settings::Settings;
 use crate::wiring::{self, WiringError};
 
@@ -99,8 +99,17 @@ async fn run(shared: &Shared, function: &'static Function, body: &[u8]) -> Respo
         }
     };
     match function.run(engine, &invocation).await {
-        Ok(Answer { body, refused }) => answer(function, if refused { StatusCode::BAD_REQUEST } else { StatusCode::ACCEPTED }, body),
+        Ok(Answer { body, verdict }) => answer(function, status(verdict), body),
         Err(error) => failed(function, &error),
+    }
+}
+
+/// The status of a run that ended.
+pub(crate) fn status(verdict: Verdict) -> StatusCode {
+    match verdict {
+        Verdict::Accepted => StatusCode::ACCEPTED,
+        Verdict::Answered => StatusCode::OK,
+        Verdict::Refused => StatusCode::BAD_REQUEST,
     }
 }
 

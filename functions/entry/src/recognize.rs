@@ -1,8 +1,8 @@
 //! Which source an event comes from, by its own fields.
 
 use stanch_core::finding::Source;
-use stanch_core::json::{Doc, Json};
-use stanch_core::normalize::{NormalizeError, Normalized};
+use stanch_core::json::Json;
+use stanch_core::normalize::{self, NoFinding, NormalizeError, Normalized, Reading};
 
 /// Every kind of event that is read, for people.
 pub const ACCEPTED: &str = "Defender for Cloud alerts, assessments, sub-assessments and regulatory compliance assessments; \
@@ -10,11 +10,11 @@ pub const ACCEPTED: &str = "Defender for Cloud alerts, assessments, sub-assessme
      Security Command Center notifications and findings, also inside a Pub/Sub push; Prowler's OCSF output; \
      OCSF findings of class 2002, 2003 and 2004";
 
-type Reader = for<'a> fn(&'a str) -> Normalized<'a>;
+type Read = for<'a> fn(&'a str) -> Normalized<'a>;
 
 /// A name for `--source`: the source as records name it, or the function folder that takes its events; how it is read; and
 /// the source its findings must have, where the reader alone does not say.
-const READERS: &[(&str, Reader, Option<Source>)] = &[
+const READERS: &[(&str, Read, Option<Source>)] = &[
     ("defender-alert", stanch_azure::normalize_alert, None),
     ("defender-assessment", stanch_azure::normalize_recommendation, Some(Source::DefenderAssessment)),
     ("defender-sub-assessment", stanch_azure::normalize_recommendation, Some(Source::DefenderSubAssessment)),
@@ -35,33 +35,27 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     READERS.iter().map(|(name, ..)| *name)
 }
 
-/// Reads one event of whichever source it comes from. An event of no known kind is an error that says what it looked like and
+/// Reads a delivery of whichever source it comes from. An event of no known kind is an error that says what it looked like and
 /// what is accepted.
 pub fn recognize(event: &str) -> Normalized<'_> {
-    let doc = Doc::read(event)?;
-    let root = doc.root();
-    if stanch_azure::recognize(root).is_some() {
-        return stanch_azure::normalize(event);
-    }
-    if stanch_aws::recognize(root).is_some() {
-        return stanch_aws::normalize(event);
-    }
-    if stanch_gcp::recognize(root).is_some() {
-        return stanch_gcp::normalize(event);
-    }
-    if stanch_core::ocsf::recognize(root) {
-        return stanch_core::ocsf::normalize(event);
-    }
-    // A connector may know it as a wrapper, or as something that is by its nature no finding.
-    let connectors: [Reader; 3] = [stanch_azure::normalize, stanch_aws::normalize, stanch_gcp::normalize];
+    normalize::read(event, &read)
+}
+
+fn read<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>) -> Result<(), NormalizeError> {
+    let connectors = [stanch_azure::read, stanch_aws::read, stanch_gcp::read, stanch_core::ocsf::read];
     for connector in connectors {
-        match connector(event) {
-            Ok(findings) if !findings.is_empty() => return Ok(findings),
-            Err(error @ NormalizeError::NotAFinding { .. }) => return Err(error),
-            _ => {}
+        match connector(event, reading) {
+            Err(NormalizeError::Unrecognised { .. }) => {}
+            known => return known,
         }
     }
-    Err(NormalizeError::Unrecognised { looked_like: looks_like(root), accepted: ACCEPTED })
+    Err(NormalizeError::Unrecognised { looked_like: looks_like(event), accepted: ACCEPTED })
+}
+
+/// Every rule by which an event is no finding.
+pub fn no_findings() -> impl Iterator<Item = &'static NoFinding> {
+    let all = [normalize::NO_FINDINGS, stanch_azure::NO_FINDINGS, stanch_aws::NO_FINDINGS, stanch_gcp::NO_FINDINGS];
+    all.into_iter().flatten().copied()
 }
 
 /// The names of its fields, and the type it gives itself.
@@ -79,10 +73,10 @@ pub fn read_as<'a>(event: &'a str, name: &str) -> Normalized<'a> {
         let accepted = "the names `stanch normalize --help` lists under --source";
         return Err(NormalizeError::Unrecognised { looked_like: format!("source `{name}`"), accepted });
     };
-    let findings = read(event)?;
-    match findings.iter().find(|f| wanted.is_some_and(|w| w != f.source)) {
+    let reading = read(event)?;
+    match reading.findings.iter().find(|f| wanted.is_some_and(|w| w != f.source)) {
         Some(other) => Err(NormalizeError::Unrecognised { looked_like: format!("a finding of `{}`", other.source), accepted: name }),
-        None => Ok(findings),
+        None => Ok(reading),
     }
 }
 
@@ -92,9 +86,11 @@ mod tests {
 
     fn seen(event: &str) -> String {
         match recognize(event) {
-            Ok(findings) => findings.iter().map(|f| f.source.as_str()).collect::<Vec<_>>().join(","),
+            Ok(reading) => {
+                let sources = reading.findings.iter().map(|f| f.source.as_str());
+                sources.chain(reading.passed_over.iter().map(|rule| rule.rule)).collect::<Vec<_>>().join(",")
+            }
             Err(NormalizeError::Unrecognised { .. }) => "unrecognised".to_owned(),
-            Err(NormalizeError::NotAFinding { what, .. }) => format!("no finding: {what}"),
             Err(other) => format!("error: {other}"),
         }
     }
@@ -129,12 +125,12 @@ mod tests {
             ("SCC notification", format!(r#"{{"notificationConfigName":"n","finding":{scc}}}"#), "scc"),
             ("Prowler", ocsf("Prowler"), "prowler"),
             ("OCSF", ocsf("Scanner"), "ocsf"),
+            ("secure score", r#"{"type":"Microsoft.Security/secureScores","id":"/subscriptions/s1/x"}"#.to_owned(), "secure-score"),
             (
-                "secure score",
-                r#"{"type":"Microsoft.Security/secureScores","id":"/subscriptions/s1/x"}"#.to_owned(),
-                "no finding: a secure score",
+                "SQS record",
+                serde_json::json!({"eventSource": "aws:sqs", "body": event("Security Hub Findings - Imported", asff)}).to_string(),
+                "security-hub",
             ),
-            ("SQS record", r#"{"eventSource":"aws:sqs","body":"{}"}"#.to_owned(), "no finding: an SQS record"),
             ("something else", r#"{"hello":"world"}"#.to_owned(), "unrecognised"),
             ("no object", "[[1]]".to_owned(), "unrecognised"),
         ] {
@@ -146,8 +142,8 @@ mod tests {
     fn a_forced_source_does_not_take_another_sources_event() {
         let prowler = r#"{"class_uid":2004,"metadata":{"product":{"name":"Prowler"},"uid":"u"},"finding_info":{"uid":"u","title":"t"},
             "cloud":{"provider":"aws"},"resources":[{"uid":"arn:aws:s3:::b"}]}"#;
-        assert_eq!(read_as(prowler, "prowler").map(|f| f.len()).ok(), Some(1));
-        assert_eq!(read_as(prowler, "ocsf-finding").map(|f| f.len()).ok(), Some(1));
+        assert_eq!(read_as(prowler, "prowler").map(|r| r.findings.len()).ok(), Some(1));
+        assert_eq!(read_as(prowler, "ocsf-finding").map(|r| r.findings.len()).ok(), Some(1));
         assert!(read_as(prowler, "scc").is_err());
         assert!(read_as(prowler, "security-hub").is_err());
         assert!(read_as(prowler, "nobody").is_err());

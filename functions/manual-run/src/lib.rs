@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
+use stanch_core::finding::Finding;
 use stanch_core::normalize::Normalized;
 use stanch_core::remediation::RemediationId;
 use stanch_engine::trigger::Invocation;
@@ -34,14 +35,26 @@ pub async fn handle(
     };
     match request(body)? {
         Request::Plan { finding } => {
-            let shown: Vec<Value> = engine.preview(normalize(finding.get())?).await.into_iter().map(preview).collect();
+            let shown: Vec<Value> = engine.preview(findings(finding, normalize)?).await.into_iter().map(preview).collect();
             Ok(json!({ "plans": shown }))
         }
-        Request::Open { finding } => Ok(json!({ "taken": engine.ingest(normalize(finding.get())?).await? })),
+        Request::Open { finding } => Ok(json!({ "taken": engine.ingest(findings(finding, normalize)?).await? })),
         Request::Retry { remediation } => {
             engine.reopen(remediation, NAME).await?;
             Ok(json!({ "remediation": remediation, "state": "open" }))
         }
+    }
+}
+
+/// The findings in what a person sent: all of it is findings, or it is an error that says what is not.
+fn findings<'a>(text: &'a RawValue, normalize: impl Fn(&'a str) -> Normalized<'a>) -> Result<Vec<Finding<'a>>, EngineError> {
+    let reading = normalize(text.get())?;
+    if let Some(fault) = reading.faults.into_iter().next() {
+        return Err(fault.into());
+    }
+    match reading.passed_over.first() {
+        Some(rule) => Err(EngineError::Invocation(rule.to_string())),
+        None => Ok(reading.findings),
     }
 }
 

@@ -23,7 +23,7 @@ mod tests {
         let data = serde_json::json!({"Data": {BINDING: serde_json::to_string(&[event]).unwrap_or_default()}, "Metadata": {}});
         let invocation = Invocation::read(data.to_string().as_bytes()).expect("the host's form is read");
         let events = invocation.events(BINDING).expect("the binding is there");
-        let findings = stanch_gcp::normalize(&events[0]).expect("the event is a finding");
+        let findings = stanch_gcp::normalize(&events[0]).expect("the event is a finding").findings;
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].resources.len(), 1);
     }

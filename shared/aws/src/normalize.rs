@@ -7,124 +7,99 @@ use stanch_core::finding::{
     Activity, Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Guidance, Product, Severity, Source, SourceRef,
     Vulnerability,
 };
-use stanch_core::json::{Doc, Json};
-use stanch_core::normalize::{NormalizeError, Normalized, events};
+use stanch_core::json::Json;
+use stanch_core::normalize::{self, NoFinding, NormalizeError, Normalized, Reading};
 
 use crate::arn::{Arn, is_account};
 
 const ACCEPTED: &str = "Security Hub events of EventBridge (`Security Hub Findings - Imported`, `Security Hub Findings - Custom Action`, \
                         `Findings Imported V2`), a bare ASFF or Security Hub OCSF finding, and an API answer `{\"Findings\": […]}`";
 
-/// Which generation of Security Hub a delivery comes from; none when it is not Security Hub's, or carries no findings.
-pub fn recognize(event: Json<'_, '_>) -> Option<Source> {
-    match shape(event) {
-        Shape::Event(source, _) | Shape::Bare(source) | Shape::Answer(source, _) => Some(source),
-        Shape::NotAFinding { .. } | Shape::Unknown => None,
-    }
-}
+const INSIGHT: NoFinding = NoFinding {
+    rule: "security-hub-insight-result",
+    what: "a Security Hub insight result",
+    shape: "`source` `aws.securityhub` with `detail-type` `Security Hub Insight Results`",
+    why: "it names resources only; send the findings themselves by a custom action on findings",
+};
+const OTHER: NoFinding = NoFinding {
+    rule: "security-hub-other-event",
+    what: "this Security Hub event",
+    shape: "`source` `aws.securityhub` with a `detail-type` of no findings",
+    why: "its `detail-type` is none of those that carry findings",
+};
+const SERVICE: NoFinding = NoFinding {
+    rule: "aws-service-event",
+    what: "an AWS service event",
+    shape: "an EventBridge envelope whose `source` begins with `aws.` and is none that sends findings",
+    why: "only Security Hub's events carry findings",
+};
 
-/// Every finding of a delivery: one event, or an array of events. Events that are by their nature no findings are passed over
-/// where they come in company; alone they are an error that says what they are. An envelope without findings gives none.
+/// The rules for what AWS sends that is no finding.
+pub const NO_FINDINGS: &[&NoFinding] = &[&INSIGHT, &OTHER, &SERVICE];
+
+/// Every finding of a delivery: one event, or an array of events. An envelope without findings gives none.
 pub fn normalize(json: &str) -> Normalized<'_> {
-    let events = events(json)?;
-    let single = events.len() == 1;
-    let mut findings = Vec::with_capacity(events.len());
-    for event in events {
-        match event_findings(Doc::read(event)?.root()) {
-            Err(NormalizeError::NotAFinding { .. }) if !single => {}
-            result => findings.append(&mut result?),
-        }
-    }
-    Ok(findings)
+    normalize::read(json, &read)
 }
 
-/// What a JSON object is to this connector.
-enum Shape<'d, 'a> {
-    /// An EventBridge envelope and its `detail.findings`.
-    Event(Source, Json<'d, 'a>),
-    /// A finding by itself.
-    Bare(Source),
-    /// `Findings` of an API answer.
-    Answer(Source, Json<'d, 'a>),
-    NotAFinding {
-        what: &'static str,
-        why: &'static str,
-    },
-    Unknown,
-}
-
-fn shape<'d, 'a>(event: Json<'d, 'a>) -> Shape<'d, 'a> {
+/// Reads one event: an EventBridge envelope, an answer of the API, or a finding by itself.
+pub fn read<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>) -> Result<(), NormalizeError> {
     if let Some(detail_type) = event.get("detail-type").str() {
-        return envelope(event, detail_type);
+        return envelope(event, detail_type, reading);
     }
-    if let Some(source) = bare(event) {
-        return Shape::Bare(source);
+    if bare(event) {
+        reading.take(finding(event));
+        return Ok(());
     }
     let list = event.get("Findings");
-    if list.is_list() {
-        let first = list.items().next();
-        match first.map(bare) {
-            Some(Some(source)) => return Shape::Answer(source, list),
-            // Other clouds answer with `findings`; only the capital letter tells an empty answer of Security Hub.
-            None if event.members().any(|(name, _)| name == "Findings") => return Shape::Answer(Source::SecurityHub, list),
-            _ => {}
-        }
+    // Other clouds answer with `findings`; only the capital letter tells an empty answer of Security Hub.
+    let answer = list.items().next().map_or_else(|| event.members().any(|(name, _)| name == "Findings"), bare);
+    if list.is_list() && answer {
+        list.items().for_each(|item| reading.take(finding(item)));
+        return Ok(());
     }
-    if event.get("body").is_present() && event.get("eventSource").str() == Some("aws:sqs") {
-        let why = "queue records wrap the event in text; hand over each record's `body`";
-        return Shape::NotAFinding { what: "an SQS record", why };
-    }
-    Shape::Unknown
+    Err(unrecognised(event))
 }
 
-fn envelope<'d, 'a>(event: Json<'d, 'a>, detail_type: &str) -> Shape<'d, 'a> {
-    let findings = || event.path(&["detail", "findings"]);
-    match (event.get("source").str(), detail_type) {
-        (Some("aws.securityhub"), "Security Hub Findings - Imported" | "Security Hub Findings - Custom Action") => {
-            Shape::Event(Source::SecurityHub, findings())
-        }
-        (Some("aws.securityhub"), "Findings Imported V2") => Shape::Event(Source::SecurityHubV2, findings()),
-        (Some("aws.securityhub"), "Security Hub Insight Results") => Shape::NotAFinding {
-            what: "a Security Hub insight result",
-            why: "it names resources only; send the findings themselves by a custom action on findings",
-        },
-        (Some("aws.securityhub"), _) => {
-            Shape::NotAFinding { what: "this Security Hub event", why: "its `detail-type` is none of those that carry findings" }
-        }
-        (Some("aws.guardduty"), _) => {
-            Shape::NotAFinding { what: "a GuardDuty event", why: "GuardDuty findings are taken as Security Hub passes them on" }
-        }
-        (Some(source), _) if source.starts_with("aws.") => {
-            Shape::NotAFinding { what: "an AWS service event", why: "only events of `aws.securityhub` carry findings" }
-        }
-        _ => Shape::Unknown,
-    }
+fn unrecognised(event: Json<'_, '_>) -> NormalizeError {
+    NormalizeError::Unrecognised { looked_like: event.names(), accepted: ACCEPTED }
 }
 
-fn bare(finding: Json<'_, '_>) -> Option<Source> {
-    let has = |name: &str| finding.get(name).is_present();
-    if has("ProductArn") && ["SchemaVersion", "Resources", "AwsAccountId"].iter().any(|name| has(name)) {
-        return Some(Source::SecurityHub);
-    }
-    let of_security_hub = |uid: &str| Arn::parse(uid).is_some_and(|arn| arn.service == "securityhub");
-    let product = finding.path(&["metadata", "product", "uid"]).str();
-    (has("class_uid") && product.is_some_and(of_security_hub)).then_some(Source::SecurityHubV2)
+fn envelope<'a>(event: Json<'_, 'a>, detail_type: &str, reading: &mut Reading<'a>) -> Result<(), NormalizeError> {
+    let passed_over = match (event.get("source").str(), detail_type) {
+        (
+            Some("aws.securityhub"),
+            "Security Hub Findings - Imported" | "Security Hub Findings - Custom Action" | "Findings Imported V2",
+        ) => return listed(event.path(&["detail", "findings"]), reading),
+        (Some("aws.securityhub"), "Security Hub Insight Results") => &INSIGHT,
+        (Some("aws.securityhub"), _) => &OTHER,
+        (Some(source), _) if source.starts_with("aws.") => &SERVICE,
+        _ => return Err(unrecognised(event)),
+    };
+    reading.passed_over.push(passed_over);
+    Ok(())
 }
 
-fn event_findings<'a>(event: Json<'_, 'a>) -> Normalized<'a> {
-    match shape(event) {
-        Shape::Bare(_) => finding(event).map(|f| vec![f]),
-        Shape::Answer(_, list) => list.items().map(finding).collect(),
-        Shape::Event(_, list) if list.is_list() => list.items().map(finding).collect(),
-        Shape::Event(_, found) => Err(NormalizeError::Field {
+fn listed<'a>(findings: Json<'_, 'a>, reading: &mut Reading<'a>) -> Result<(), NormalizeError> {
+    if !findings.is_list() {
+        return Err(NormalizeError::Field {
             kind: "Security Hub event",
             field: Cow::Borrowed("detail.findings"),
-            problem: Cow::Borrowed(if found.is_present() { "not a list" } else { "missing" }),
+            problem: Cow::Borrowed(if findings.is_present() { "not a list" } else { "missing" }),
             expected: Cow::Borrowed("the list of findings, which may be empty"),
-        }),
-        Shape::NotAFinding { what, why } => Err(NormalizeError::NotAFinding { what, why }),
-        Shape::Unknown => Err(NormalizeError::Unrecognised { looked_like: event.names(), accepted: ACCEPTED }),
+        });
     }
+    findings.items().for_each(|item| reading.take(finding(item)));
+    Ok(())
+}
+
+fn bare(finding: Json<'_, '_>) -> bool {
+    let has = |name: &str| finding.get(name).is_present();
+    if has("ProductArn") && ["SchemaVersion", "Resources", "AwsAccountId"].iter().any(|name| has(name)) {
+        return true;
+    }
+    let of_security_hub = |uid: &str| Arn::parse(uid).is_some_and(|arn| arn.service == "securityhub");
+    has("class_uid") && finding.path(&["metadata", "product", "uid"]).str().is_some_and(of_security_hub)
 }
 
 /// One finding, in whichever of the two formats it is.
@@ -234,6 +209,7 @@ fn from_asff<'a>(asff: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
         risk: None,
         product: product(product_arn, text("ProductName"), text("CompanyName"), product_fields),
         sample,
+        snapshot: false,
         raw: Cow::Borrowed(asff.raw()),
     })
 }

@@ -252,7 +252,7 @@ fn filters_v2(reference: &SourceRef<'_>) -> OcsfFindingFilters {
 fn find(answer: &str, source: Source, reference: &SourceRef<'_>) -> Result<Option<Finding<'static>>, Failure> {
     let unreadable =
         |e: &(dyn std::error::Error + 'static)| Failure { reason: format!("the answer is not readable: {}", chain(e)), retry: false };
-    let findings = normalize(answer).map_err(|e| unreadable(&e))?;
+    let findings = normalize(answer).map_err(|e| unreadable(&e))?.findings;
     let wanted = |f: &Finding<'_>| {
         f.source == source && f.source_ref.id == reference.id && (reference.product.is_none() || f.source_ref.product == reference.product)
     };

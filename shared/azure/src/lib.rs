@@ -17,7 +17,7 @@ mod token;
 
 pub use arm::ArmId;
 pub use error::Error;
-pub use normalize::{normalize, normalize_alert, normalize_compliance, normalize_recommendation, recognize};
+pub use normalize::{NO_FINDINGS, normalize, normalize_alert, normalize_compliance, normalize_recommendation, read};
 pub use sign::{AzureApi, Endpoint, HOSTS};
 pub use source::DefenderSource;
 pub use token::{Credentials, NoToken, Tokens};

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use stanch_core::cloud::{Account, Cloud, Resource, Text, part};
 use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingStatus, Guidance, Product, Severity, Source};
-use stanch_core::json::{Doc, Json};
-use stanch_core::normalize::{NormalizeError, Normalized, events};
+use stanch_core::json::Json;
+use stanch_core::normalize::{self, NoFinding, NormalizeError, Normalized, Reading};
 
 use crate::arm::ArmId;
 use crate::payload::link;
@@ -18,38 +18,51 @@ use crate::payload::link;
 /// Type of a subscription as a resource.
 const SUBSCRIPTION: &str = "Microsoft.Resources/subscriptions";
 
+const ACCEPTED: &str = "Defender for Cloud alerts, assessments, sub-assessments and regulatory compliance assessments";
+const SCORE: NoFinding = NoFinding {
+    rule: "secure-score",
+    what: "a secure score",
+    shape: "type `Microsoft.Security/secureScores`, or one below it",
+    why: "it is a number about many recommendations, each of which comes as an assessment",
+};
+
+/// The rules for what Azure sends that is no finding.
+pub const NO_FINDINGS: &[&NoFinding] = &[&SCORE];
+
 /// Turns a delivery into findings, whatever kinds of Defender events it holds.
 ///
-/// A delivery is one event, an array, `{"records": […]}`, or any of these as `body` of a wrapper. An event that cannot be read
-/// fails the delivery; one that is by its nature no finding (a secure score) is skipped, and is an error only when the delivery
-/// holds nothing else.
+/// A delivery is one event, an array, `{"records": […]}`, or any of these as `body` of a wrapper.
 pub fn normalize(json: &str) -> Normalized<'_> {
-    const ACCEPTED: &str = "Defender for Cloud alerts, assessments, sub-assessments and regulatory compliance assessments";
-    delivery(
-        json,
-        &[Source::DefenderAlert, Source::DefenderAssessment, Source::DefenderSubAssessment, Source::DefenderCompliance],
-        ACCEPTED,
-    )
+    normalize::read(json, &read)
 }
+
+/// Reads one event of any kind of Defender's.
+pub fn read<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>) -> Result<(), NormalizeError> {
+    one(event, ALL, ACCEPTED, reading)
+}
+
+const ALL: &[Source] = &[Source::DefenderAlert, Source::DefenderAssessment, Source::DefenderSubAssessment, Source::DefenderCompliance];
 
 /// [`normalize`] for security alerts alone: continuous export, ARM and Log Analytics form.
 pub fn normalize_alert(json: &str) -> Normalized<'_> {
-    delivery(json, &[Source::DefenderAlert], "Defender for Cloud alerts")
+    normalize::read(json, &|event, reading| one(event, &[Source::DefenderAlert], "Defender for Cloud alerts", reading))
 }
 
 /// [`normalize`] for recommendations alone: assessments and sub-assessments.
 pub fn normalize_recommendation(json: &str) -> Normalized<'_> {
-    delivery(json, &[Source::DefenderAssessment, Source::DefenderSubAssessment], "Defender for Cloud assessments and sub-assessments")
+    const KINDS: &[Source] = &[Source::DefenderAssessment, Source::DefenderSubAssessment];
+    normalize::read(json, &|event, reading| one(event, KINDS, "Defender for Cloud assessments and sub-assessments", reading))
 }
 
 /// [`normalize`] for regulatory compliance assessments alone. Such a finding is about a whole subscription and carries counts:
 /// it names no bad resource, so nothing can be fixed from it. The assessment with the same key names the resources.
 pub fn normalize_compliance(json: &str) -> Normalized<'_> {
-    delivery(json, &[Source::DefenderCompliance], "Defender for Cloud regulatory compliance assessments")
+    const KINDS: &[Source] = &[Source::DefenderCompliance];
+    normalize::read(json, &|event, reading| one(event, KINDS, "Defender for Cloud regulatory compliance assessments", reading))
 }
 
 /// Which kind of Defender event has these top-level fields.
-pub fn recognize(fields: Json<'_, '_>) -> Option<Source> {
+fn recognize(fields: Json<'_, '_>) -> Option<Source> {
     if let Some(kind) = resource_type(fields) {
         let kind = kind.to_ascii_lowercase();
         let found = match kind.strip_prefix("microsoft.security/") {
@@ -70,48 +83,25 @@ pub fn recognize(fields: Json<'_, '_>) -> Option<Source> {
     flat.then_some(Source::DefenderAlert)
 }
 
-fn delivery<'a>(json: &'a str, wanted: &[Source], accepted: &'static str) -> Normalized<'a> {
-    let mut findings = Vec::new();
-    let mut not_a_finding = None;
-    let mut take = |event: Json<'_, 'a>| match one(event, wanted, accepted) {
-        Ok(finding) => {
-            findings.push(finding);
-            Ok(())
+fn one<'a>(fields: Json<'_, 'a>, wanted: &[Source], accepted: &'static str, reading: &mut Reading<'a>) -> Result<(), NormalizeError> {
+    let Some(source) = recognize(fields) else {
+        let body = fields.get("body");
+        if body.is_object() || body.is_list() {
+            return body.items().try_for_each(|event| one(event, wanted, accepted, reading));
         }
-        Err(error @ NormalizeError::NotAFinding { .. }) => {
-            not_a_finding = Some(error);
-            Ok(())
-        }
-        Err(error) => Err(error),
+        return passed_over(fields, accepted).map(|rule| reading.passed_over.push(rule));
     };
-    for event in events(json)? {
-        let doc = Doc::read(event)?;
-        let body = doc.root().get("body");
-        if (body.is_object() || body.is_list()) && recognize(doc.root()).is_none() {
-            events(body.raw())?.into_iter().try_for_each(|event| take(Doc::read(event)?.root()))?;
-        } else {
-            take(doc.root())?;
-        }
-    }
-    match not_a_finding {
-        Some(error) if findings.is_empty() => Err(error),
-        _ => Ok(findings),
-    }
-}
-
-fn one<'a>(fields: Json<'_, 'a>, wanted: &[Source], accepted: &'static str) -> Result<Finding<'a>, NormalizeError> {
-    let Some(source) = recognize(fields) else { return Err(unrecognised(fields, accepted)) };
     if !wanted.contains(&source) {
         return Err(NormalizeError::Unrecognised { looked_like: looks_like(source).to_owned(), accepted });
     }
-    let mut finding = match source {
-        Source::DefenderAlert => alert::read(fields)?,
-        Source::DefenderSubAssessment => sub_assessment::read(fields)?,
-        Source::DefenderCompliance => compliance::read(fields)?,
-        _ => assessment::read(fields)?,
+    let finding = match source {
+        Source::DefenderAlert => alert::read(fields),
+        Source::DefenderSubAssessment => sub_assessment::read(fields),
+        Source::DefenderCompliance => compliance::read(fields),
+        _ => assessment::read(fields),
     };
-    finding.raw = Cow::Borrowed(fields.raw());
-    Ok(finding)
+    reading.take(finding.map(|finding| Finding { raw: Cow::Borrowed(fields.raw()), ..finding }));
+    Ok(())
 }
 
 fn looks_like(source: Source) -> &'static str {
@@ -123,20 +113,13 @@ fn looks_like(source: Source) -> &'static str {
     }
 }
 
-fn unrecognised(fields: Json<'_, '_>, accepted: &'static str) -> NormalizeError {
+fn passed_over(fields: Json<'_, '_>, accepted: &'static str) -> Result<&'static NoFinding, NormalizeError> {
     let kind = resource_type(fields).unwrap_or_default().to_ascii_lowercase();
     if kind.starts_with("microsoft.security/securescore") {
-        return NormalizeError::NotAFinding {
-            what: "a secure score",
-            why: "it is a number about many recommendations, each of which comes as an assessment",
-        };
-    }
-    let event = fields.text_of(&["eventType", "type"]).unwrap_or_default();
-    if fields.get("validationCode").is_present() || event.eq_ignore_ascii_case("Microsoft.EventGrid.SubscriptionValidationEvent") {
-        return NormalizeError::NotAFinding { what: "a subscription handshake", why: "it asks only whether this endpoint exists" };
+        return Ok(&SCORE);
     }
     let looked_like = if kind.is_empty() { fields.names() } else { format!("an object of type `{kind}`") };
-    NormalizeError::Unrecognised { looked_like, accepted }
+    Err(NormalizeError::Unrecognised { looked_like, accepted })
 }
 
 /// `type`, or what the ARM id says when it is missing.

@@ -276,8 +276,9 @@ fn found(
     is_asked: impl Fn(&Finding<'_>) -> bool,
 ) -> Result<SourceAnswer, SourceError> {
     let text = body.to_string();
-    let findings = read(&text).map_err(|error| ask.failed(format!("the answer is not readable: {error}"), false))?;
-    let finding = findings.into_iter().find(is_asked).ok_or_else(|| ask.failed("the answer is about another finding".to_owned(), false))?;
+    let reading = read(&text).map_err(|error| ask.failed(format!("the answer is not readable: {error}"), false))?;
+    let finding =
+        reading.findings.into_iter().find(is_asked).ok_or_else(|| ask.failed("the answer is about another finding".to_owned(), false))?;
     Ok(SourceAnswer::Found(Box::new(finding.into_owned())))
 }
 

@@ -270,6 +270,9 @@ pub struct Risk<'a> {
     /// Risk factors.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub factors: Vec<Text<'a>>,
+    /// Attack paths the finding lies on, by the source's ids.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub attack_paths: Vec<Text<'a>>,
 }
 
 /// The product that made the finding (`metadata.product`).
@@ -396,6 +399,9 @@ pub struct Finding<'a> {
     /// A vendor's sample or test alert: never acted on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sample: bool,
+    /// It comes from a periodic listing of everything, and tells no change (Defender's `isSnapshot`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub snapshot: bool,
     /// The finding's own bytes inside the event, as received: what is not mapped stays here (`raw_data`).
     #[serde(borrow, default)]
     pub raw: Text<'a>,
@@ -435,6 +441,7 @@ impl<'a> Finding<'a> {
             risk: None,
             product,
             sample: false,
+            snapshot: false,
             raw: Text::default(),
         }
     }
@@ -490,7 +497,12 @@ impl<'a> Finding<'a> {
                 })
                 .collect(),
             guidance: self.guidance.map(|g| Guidance { desc: own(g.desc), references: texts(g.references) }),
-            risk: self.risk.map(|r| Risk { level: r.level.map(own), score: r.score.map(own), factors: texts(r.factors) }),
+            risk: self.risk.map(|r| Risk {
+                level: r.level.map(own),
+                score: r.score.map(own),
+                factors: texts(r.factors),
+                attack_paths: texts(r.attack_paths),
+            }),
             product: Product {
                 name: own(self.product.name),
                 vendor: own(self.product.vendor),
@@ -499,6 +511,7 @@ impl<'a> Finding<'a> {
             },
             source_ref: self.source_ref.into_owned(),
             sample: self.sample,
+            snapshot: self.snapshot,
             raw: own(self.raw),
         }
     }

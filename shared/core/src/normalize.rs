@@ -1,11 +1,23 @@
 //! What every connector's normaliser takes and gives, and how a delivery is recognised.
 
+mod envelope;
+mod mapping;
+mod score;
+
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::finding::Finding;
 use crate::json::{Doc, Json};
+
+pub use envelope::NO_FINDINGS;
+pub use mapping::{Mapped, Mapping, mapped};
+pub use score::Score;
 
 /// The largest delivery that is read, in bytes. Event Hubs and EventBridge stay far below it.
 pub const MAX_DELIVERY_BYTES: usize = 16 * 1024 * 1024;
@@ -43,14 +55,6 @@ pub enum NormalizeError {
         /// The kinds that are accepted.
         accepted: &'static str,
     },
-    /// The payload is known, and is by its nature no finding (a validation handshake, a score).
-    #[error("{what} is not a finding: {why}")]
-    NotAFinding {
-        /// What it is.
-        what: &'static str,
-        /// By which rule.
-        why: &'static str,
-    },
     /// More bytes than [`MAX_DELIVERY_BYTES`].
     #[error("the delivery has {bytes} bytes; at most {MAX_DELIVERY_BYTES} are read")]
     TooLarge {
@@ -68,8 +72,95 @@ impl NormalizeError {
     }
 }
 
-/// The result of a normaliser: the findings, each borrowing from the delivery.
-pub type Normalized<'a> = Result<Vec<Finding<'a>>, NormalizeError>;
+/// A rule by which an event is, by its nature, no finding. It goes by the event's shape alone.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct NoFinding {
+    /// The rule's name.
+    pub rule: &'static str,
+    /// What such an event is.
+    pub what: &'static str,
+    /// The fields by which it is known.
+    pub shape: &'static str,
+    /// Why it is none, and where the finding comes from if there is one.
+    pub why: &'static str,
+}
+
+impl std::fmt::Display for NoFinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is not a finding: {}", self.what, self.why)
+    }
+}
+
+/// What a delivery holds.
+#[derive(Debug, Default)]
+pub struct Reading<'a> {
+    /// The findings, each borrowing from the delivery.
+    pub findings: Vec<Finding<'a>>,
+    /// Scores of a scope, which are no findings.
+    pub scores: Vec<Score>,
+    /// Events that are by their nature no findings, each by its rule.
+    pub passed_over: Vec<&'static NoFinding>,
+    /// Parts that should be findings and cannot be read. The others stand all the same.
+    pub faults: Vec<NormalizeError>,
+    /// What the sender's protocol wants to hear (a handshake), as JSON.
+    pub reply: Option<String>,
+}
+
+impl<'a> Reading<'a> {
+    /// Takes a finding, or the reason why there is none.
+    pub fn take(&mut self, read: Result<Finding<'a>, NormalizeError>) {
+        match read {
+            Ok(finding) => self.findings.push(finding),
+            Err(error) => self.faults.push(error),
+        }
+    }
+
+    /// One event of several that cannot be read does not keep the others back.
+    fn keep_fault(&mut self, result: Result<(), NormalizeError>, alone: bool) -> Result<(), NormalizeError> {
+        match result {
+            Err(error) if !alone => {
+                self.faults.push(error);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Takes everything of another reading, whose text may be gone after that.
+    fn take_owned(&mut self, other: Reading<'_>) {
+        self.findings.extend(other.findings.into_iter().map(|finding| -> Finding<'a> { finding.into_owned() }));
+        self.scores.extend(other.scores);
+        self.passed_over.extend(other.passed_over);
+        self.faults.extend(other.faults);
+        self.reply = other.reply.or(self.reply.take());
+    }
+}
+
+/// The result of a normaliser. An error: nothing of the delivery can be read.
+pub type Normalized<'a> = Result<Reading<'a>, NormalizeError>;
+
+/// How a connector reads one event into a [`Reading`]. [`NormalizeError::Unrecognised`] says that the event is of no shape it
+/// knows, and that nothing was read.
+pub trait Reader: for<'d, 'a> Fn(Json<'d, 'a>, &mut Reading<'a>) -> Result<(), NormalizeError> {}
+impl<F: for<'d, 'a> Fn(Json<'d, 'a>, &mut Reading<'a>) -> Result<(), NormalizeError>> Reader for F {}
+
+/// Reads a delivery with a connector's reader: each of its events, also inside the envelopes that transports put around them
+/// (Event Grid, CloudEvents, Pub/Sub, SNS, SQS). An event that nobody knows is an error where it is the only one.
+pub fn read<'a>(delivery: &'a str, reader: &impl Reader) -> Normalized<'a> {
+    let mut reading = Reading::default();
+    let events = events(delivery)?;
+    let alone = events.len() == 1;
+    for event in events {
+        let result = Doc::read(event).and_then(|doc| read_event(doc.root(), reader, &mut reading));
+        reading.keep_fault(result, alone)?;
+    }
+    Ok(reading)
+}
+
+/// [`read`] of one event that is parsed already.
+pub fn read_event<'a>(event: Json<'_, 'a>, reader: &impl Reader, reading: &mut Reading<'a>) -> Result<(), NormalizeError> {
+    envelope::read(event, reader, reading, 0)
+}
 
 /// Splits a delivery into its events: one object, an array of objects, or `{"records": […]}`, as the platforms batch them.
 /// Each item is the raw JSON of one event.

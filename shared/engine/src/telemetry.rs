@@ -83,9 +83,9 @@ pub fn event_taken(meter: &dyn Meter) {
 }
 
 /// A delivered event is no finding by its nature.
-pub fn event_ignored(meter: &dyn Meter, why: &str) {
+pub fn event_ignored(meter: &dyn Meter, rule: &str, why: &str) {
     meter.count(metrics::EVENTS.name, &[("outcome", "ignored")], 1);
-    tracing::debug!(why, "event ignored");
+    tracing::debug!(rule, why, "event ignored");
 }
 
 /// A delivered event could not be read. `digest` is its SHA-256.

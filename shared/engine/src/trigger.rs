@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use stanch_core::digest::sha256_hex;
-use stanch_core::normalize::{NormalizeError, Normalized, events};
+use stanch_core::normalize::{Normalized, Score, events};
 use stanch_core::port::{Kind, StoreError};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -92,6 +92,12 @@ pub struct Receipt {
     /// Events put aside until the store can be used: kept, not yet taken in.
     #[serde(skip_serializing_if = "is_zero")]
     pub spilled: usize,
+    /// Scores kept.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub scores: usize,
+    /// What the sender's protocol wants to hear instead of all this (a handshake), as JSON.
+    #[serde(skip)]
+    pub reply: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form serde wants")]
@@ -204,23 +210,55 @@ async fn take(
     receipt: &mut Receipt,
 ) -> Result<Option<String>, EngineError> {
     // A panic is a fault of ours, never the sender's: it costs this event, not the process the host counts.
-    let findings = match catch_unwind(AssertUnwindSafe(|| normalize(event))) {
-        Ok(Ok(findings)) => findings,
-        Ok(Err(error @ NormalizeError::NotAFinding { .. })) => {
-            telemetry::event_ignored(engine.meter(), &error.to_string());
-            receipt.ignored.push(error.to_string());
-            return Ok(None);
-        }
+    let reading = match catch_unwind(AssertUnwindSafe(|| normalize(event))) {
+        Ok(Ok(reading)) => reading,
         Ok(Err(error)) => return Ok(Some(error.to_string())),
         Err(cause) => return Ok(Some(EngineError::Panicked(said(cause.as_ref())).to_string())),
     };
-    match caught(engine.ingest_as(findings, correlation)).await {
+    let nothing = reading.findings.is_empty() && reading.scores.is_empty();
+    match caught(engine.ingest_as(reading.findings, correlation)).await {
         Ok(taken) => receipt.taken.extend(taken),
         Err(error) if error.kind() == Kind::Retry => return Err(error),
         Err(error) => return Ok(Some(error.to_string())),
     }
-    telemetry::event_taken(engine.meter());
+    for score in reading.scores {
+        engine.keep_score(&score).await?;
+        receipt.scores += 1;
+    }
+    if reading.reply.is_some() {
+        receipt.reply = reading.reply;
+    }
+    receipt.ignored.extend(reading.passed_over.iter().map(ToString::to_string));
+    // What could be read of the event is taken in; all of it is parked with the reason why the rest could not. Taking it in
+    // again changes nothing.
+    if let Some(first) = reading.faults.first() {
+        return Ok(Some(match reading.faults.len() {
+            1 => first.to_string(),
+            many => format!("{first} (and {} more of its findings)", many - 1),
+        }));
+    }
+    match reading.passed_over.first() {
+        Some(rule) if nothing => telemetry::event_ignored(engine.meter(), rule.rule, &rule.to_string()),
+        _ => telemetry::event_taken(engine.meter()),
+    }
     Ok(None)
+}
+
+impl Engine {
+    /// Keeps a score under its scope and name. One that is older than what is kept changes nothing.
+    async fn keep_score(&self, score: &Score) -> Result<(), EngineError> {
+        let (name, new) = (score.key(), serde_json::to_string(score).map_err(|e| EngineError::Invocation(e.to_string()))?);
+        loop {
+            let kept = self.ports.store.value(&name).await?;
+            let known: Option<Score> = kept.as_deref().and_then(|kept| serde_json::from_str(kept).ok());
+            if known.is_some_and(|known| known.time > score.time) {
+                return Ok(());
+            }
+            if self.ports.store.set_value(&name, kept.as_deref(), Some(&new)).await? {
+                return Ok(());
+            }
+        }
+    }
 }
 
 #[cfg(test)]

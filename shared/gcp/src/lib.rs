@@ -1,7 +1,7 @@
 //! Google Security Command Center and Google's APIs: payloads to findings, calls to `*.googleapis.com`, and the state, marks
 //! and mute of findings.
 //!
-//! [`normalize`] and [`normalize_push`] are pure. [`GcpApi`] carries calls; [`SccSource`] asks Security Command Center about
+//! [`normalize`] is pure. [`GcpApi`] carries calls; [`SccSource`] asks Security Command Center about
 //! its findings and tells it what became of them.
 
 mod error;
@@ -13,6 +13,6 @@ mod source;
 mod tests;
 
 pub use error::Error;
-pub use normalize::{normalize, normalize_push, recognize};
+pub use normalize::{NO_FINDINGS, normalize, read};
 pub use sign::{Credentials, Endpoint, GcpApi, HOST_HEADER};
 pub use source::SccSource;

@@ -2,64 +2,53 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use stanch_core::cloud::{Account, Cloud, Resource, Text, part};
 use stanch_core::finding::{
     Activity, Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Guidance, Product, Risk, Severity, Source, Vulnerability,
 };
-use stanch_core::json::{Doc, Json};
-use stanch_core::normalize::{NormalizeError, Normalized, events};
+use stanch_core::json::Json;
+use stanch_core::normalize::{self, NoFinding, NormalizeError, Normalized, Reading};
 
 use crate::payload::{FindingName, is_empty, object, project, property, segment, standards};
 
 const KIND: &str = "a Security Command Center finding";
-const PUSH: &str = "a Pub/Sub push";
 const ACCEPTED: &str =
     "a Security Command Center notification, finding, list of findings, log entry that holds one, or the Pub/Sub push of one";
-/// A push holds a log entry that holds a list of notifications: nothing real is nested deeper.
+/// A log entry holds a list of notifications: nothing real is nested deeper.
 const MAX_DEPTH: usize = 4;
 
-/// Turns a delivery that is already unwrapped into findings; a Pub/Sub push envelope is opened as well.
-///
-/// A delivery is one event, an array or `{"records": […]}`. An event that cannot be read fails the delivery; one that is by its
-/// nature no finding (a scanner's own error) is skipped, and is an error only when the delivery holds nothing else. An empty
-/// list of findings gives no findings and no error.
+const DETECTOR_LOG: NoFinding = NoFinding {
+    rule: "scc-detector-log",
+    what: "a log entry of Event Threat Detection",
+    shape: "a log entry of `threatdetection.googleapis.com` whose `jsonPayload` holds no finding",
+    why: "it has no finding name; the finding comes as a notification of its own",
+};
+const SCANNER_ERROR: NoFinding = NoFinding {
+    rule: "scc-error",
+    what: "an error of Security Command Center",
+    shape: "a finding whose `findingClass` is `SCC_ERROR`",
+    why: "it says that a scanner cannot work, not that a resource is at fault",
+};
+
+/// The rules for what Google Cloud sends that is no finding.
+pub const NO_FINDINGS: &[&NoFinding] = &[&DETECTOR_LOG, &SCANNER_ERROR];
+
+/// Turns a delivery into findings. An empty list of findings gives none.
 ///
 /// `uid` is `sources/{source}/findings/{finding}`, without organisation and location, because these differ between the names
 /// that version 1, version 2 and `canonicalName` give to one finding.
 pub fn normalize(json: &str) -> Normalized<'_> {
-    let mut read = Read::default();
-    for event in events(json)? {
-        read.event(Doc::read(event)?.root(), 0)?;
-    }
-    read.finish()
+    normalize::read(json, &read)
 }
 
-/// Turns Pub/Sub push envelopes (`{"message": {"data": "<base64>"}, "subscription": …}`) into findings. Standard and URL-safe
-/// base64 are read, with or without padding. Errors name the field: a message without data, data that is no base64 or no text.
-pub fn normalize_push(json: &str) -> Result<Vec<Finding<'static>>, NormalizeError> {
-    let mut read = Read::default();
-    for event in events(json)? {
-        let doc = Doc::read(event)?;
-        match shape(doc.root()) {
-            Some(Shape::Push) => read.push(doc.root(), 0)?,
-            _ => return Err(NormalizeError::Unrecognised { looked_like: doc.root().names(), accepted: "a Pub/Sub push envelope" }),
-        }
-    }
-    Ok(read.finish()?.into_iter().map(Finding::into_owned).collect())
-}
-
-/// [`Source::Scc`] when an event with these top-level fields is for this connector.
-pub fn recognize(fields: Json<'_, '_>) -> Option<Source> {
-    shape(fields).map(|_| Source::Scc)
+/// Reads one event in any of Security Command Center's shapes.
+pub fn read<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>) -> Result<(), NormalizeError> {
+    read_at(event, reading, 0)
 }
 
 /// How a finding is wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
-    /// `{"message": {"data": …}, "subscription": …}`.
-    Push,
     /// `{"finding": {…}}`, mostly with `notificationConfigName` and `resource`.
     Notification,
     /// `{"findings": […]}`.
@@ -75,11 +64,6 @@ enum Shape {
 }
 
 fn shape(fields: Json<'_, '_>) -> Option<Shape> {
-    if fields.get("message").is_present() && fields.get("subscription").is_present() {
-        let message = fields.get("message");
-        let pubsub = ["data", "attributes", "messageId", "message_id"].iter().any(|name| message.get(name).is_present());
-        return pubsub.then_some(Shape::Push);
-    }
     if let Some(shape) = holder(fields) {
         return Some(shape);
     }
@@ -123,67 +107,42 @@ fn name<'a>(finding: Json<'_, 'a>) -> Option<Text<'a>> {
     finding.text_of(&["name", "canonicalName", "canonical_name"])
 }
 
-/// What has been read so far.
-#[derive(Default)]
-struct Read<'a> {
-    findings: Vec<Finding<'a>>,
-    not_a_finding: Option<NormalizeError>,
+fn read_at<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>, depth: usize) -> Result<(), NormalizeError> {
+    let unrecognised = || NormalizeError::Unrecognised { looked_like: event.names(), accepted: ACCEPTED };
+    match shape(event).filter(|_| depth <= MAX_DEPTH).ok_or_else(unrecognised)? {
+        Shape::Notification => {
+            let deleted = event.text_of(&["deletedFinding", "deleted_finding"]).is_some_and(|deleted| deleted.eq_ignore_ascii_case("true"));
+            take(event, event.get("finding"), event.get("resource"), deleted, reading);
+        }
+        Shape::Bare => take(event, event, event.absent(), false, reading),
+        Shape::Findings => list(event, "findings", reading, depth)?,
+        Shape::Listing => list(event, "listFindingsResults", reading, depth)?,
+        Shape::Log => read_at(event.get("jsonPayload"), reading, depth + 1)?,
+        Shape::DetectorLog => reading.passed_over.push(&DETECTOR_LOG),
+    }
+    Ok(())
 }
 
-impl<'a> Read<'a> {
-    fn event(&mut self, event: Json<'_, 'a>, depth: usize) -> Result<(), NormalizeError> {
-        let unrecognised = || NormalizeError::Unrecognised { looked_like: event.names(), accepted: ACCEPTED };
-        let shape = shape(event).filter(|_| depth <= MAX_DEPTH).ok_or_else(unrecognised)?;
-        match shape {
-            Shape::Push => self.push(event, depth)?,
-            Shape::Notification => {
-                let deleted =
-                    event.text_of(&["deletedFinding", "deleted_finding"]).is_some_and(|deleted| deleted.eq_ignore_ascii_case("true"));
-                self.finding(event, event.get("finding"), event.get("resource"), deleted)?;
-            }
-            Shape::Bare => self.finding(event, event, event.absent(), false)?,
-            Shape::Findings => self.list(event, "findings", depth)?,
-            Shape::Listing => self.list(event, "listFindingsResults", depth)?,
-            Shape::Log => self.event(event.get("jsonPayload"), depth + 1)?,
-            Shape::DetectorLog => {
-                self.not_a_finding = Some(NormalizeError::NotAFinding {
-                    what: "a log entry of Event Threat Detection",
-                    why: "it has no finding name; the finding comes as a notification of its own",
-                });
-            }
-        }
-        Ok(())
+fn list<'a>(event: Json<'_, 'a>, field: &'static str, reading: &mut Reading<'a>, depth: usize) -> Result<(), NormalizeError> {
+    let list = event.get(field);
+    if !list.is_list() {
+        return Err(problem(KIND, field, "not a list", "an array of findings"));
     }
-
-    fn list(&mut self, event: Json<'_, 'a>, field: &'static str, depth: usize) -> Result<(), NormalizeError> {
-        let list = event.get(field);
-        if !list.is_list() {
-            return Err(problem(KIND, field, "not a list", "an array of findings"));
+    for item in list.items() {
+        if let Err(error) = read_at(item, reading, depth + 1) {
+            reading.faults.push(error);
         }
-        list.items().try_for_each(|item| self.event(item, depth + 1))
     }
+    Ok(())
+}
 
-    fn push(&mut self, envelope: Json<'_, '_>, depth: usize) -> Result<(), NormalizeError> {
-        let json = data(envelope.get("message"))?;
-        let mut inner = Read::default();
-        for event in events(&json)? {
-            inner.event(Doc::read(event)?.root(), depth + 1)?;
-        }
-        self.findings.extend(inner.findings.into_iter().map(|finding| -> Finding<'a> { finding.into_owned() }));
-        self.not_a_finding = inner.not_a_finding.or(self.not_a_finding.take());
-        Ok(())
+fn take<'a>(event: Json<'_, 'a>, fields: Json<'_, 'a>, beside: Json<'_, 'a>, deleted: bool, reading: &mut Reading<'a>) {
+    if fields.text_of(&["findingClass", "finding_class"]).is_some_and(|class| class == "SCC_ERROR") {
+        reading.passed_over.push(&SCANNER_ERROR);
+        return;
     }
-
-    fn finding(&mut self, event: Json<'_, 'a>, fields: Json<'_, 'a>, beside: Json<'_, 'a>, deleted: bool) -> Result<(), NormalizeError> {
-        if fields.text_of(&["findingClass", "finding_class"]).is_some_and(|class| class == "SCC_ERROR") {
-            self.not_a_finding = Some(NormalizeError::NotAFinding {
-                what: "an error of Security Command Center",
-                why: "findingClass SCC_ERROR says that a scanner cannot work, not that a resource is at fault",
-            });
-            return Ok(());
-        }
-        let resource = if is_empty(beside) { fields.get("resource") } else { beside };
-        let mut finding = finding(fields, resource)?;
+    let resource = if is_empty(beside) { fields.get("resource") } else { beside };
+    reading.take(finding(fields, resource).map(|mut finding| {
         if deleted {
             finding.activity = Activity::Close;
             finding.status = FindingStatus::Deleted;
@@ -192,43 +151,12 @@ impl<'a> Read<'a> {
             }
         }
         finding.raw = Cow::Borrowed(event.raw());
-        self.findings.push(finding);
-        Ok(())
-    }
-
-    fn finish(self) -> Normalized<'a> {
-        match self.not_a_finding {
-            Some(error) if self.findings.is_empty() => Err(error),
-            _ => Ok(self.findings),
-        }
-    }
+        finding
+    }));
 }
 
 fn problem(kind: &'static str, field: &'static str, problem: &'static str, expected: &'static str) -> NormalizeError {
     NormalizeError::Field { kind, field: field.into(), problem: problem.into(), expected: expected.into() }
-}
-
-/// The JSON inside a Pub/Sub message.
-fn data(message: Json<'_, '_>) -> Result<String, NormalizeError> {
-    let wrong = |what| problem(PUSH, "message.data", what, "base64 of a Security Command Center notification");
-    let Some(data) = message.get("data").text() else {
-        return Err(wrong(match message.get("data").raw() {
-            "" | "null" => "missing (the message has attributes only)",
-            raw if raw.starts_with('"') => "empty",
-            _ => "not a text",
-        }));
-    };
-    let standard: String = data
-        .chars()
-        .filter(|c| !c.is_ascii_whitespace())
-        .map(|c| match c {
-            '-' => '+',
-            '_' => '/',
-            c => c,
-        })
-        .collect();
-    let bytes = STANDARD_PAD_INDIFFERENT.decode(standard).map_err(|_| wrong("not base64"))?;
-    String::from_utf8(bytes).map_err(|_| wrong("base64 of something that is no UTF-8 text"))
 }
 
 fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {

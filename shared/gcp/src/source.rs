@@ -204,8 +204,8 @@ impl<'a> Ask<'a> {
             name_enum(fields, "cloudProvider", resource.cloud_provider.name());
         }
         let json = json.to_string();
-        let findings = normalize(&json).map_err(|error| unreadable(error.to_string()))?;
-        Ok(findings.into_iter().next().map(Finding::into_owned))
+        let reading = normalize(&json).map_err(|error| unreadable(error.to_string()))?;
+        Ok(reading.findings.into_iter().next().map(Finding::into_owned))
     }
 }
 

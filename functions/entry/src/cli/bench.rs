@@ -89,7 +89,7 @@ pub(crate) async fn ingest(context: &Context, arguments: &Ingest) -> Result<(), 
             let (engine, event) = (engine.clone(), Arc::clone(&event));
             async move {
                 let text = event.event(number);
-                let findings = stanch_aws::normalize(&text).map_err(|e| Failure::of(Code::Input, &e))?;
+                let findings = stanch_aws::normalize(&text).map_err(|e| Failure::of(Code::Input, &e))?.findings;
                 engine.ingest(findings).await?;
                 Ok(())
             }
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn generated_events_are_findings_of_the_usual_size_on_resources_of_their_own() {
         let template = Template::new();
-        let resource = |event: &str| stanch_aws::normalize(event).unwrap()[0].resources[0].uid.to_string();
+        let resource = |event: &str| stanch_aws::normalize(event).unwrap().findings[0].resources[0].uid.to_string();
         let (one, two) = (template.event(1), template.event(2));
         assert!((5_500..6_500).contains(&one.len()), "{}", one.len());
         assert_ne!(resource(&one), resource(&two));

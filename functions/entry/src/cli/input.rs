@@ -121,10 +121,12 @@ impl Document {
             None => recognize(event),
         };
         match read {
-            Ok(findings) => reading.findings.extend(findings),
-            Err(error @ NormalizeError::NotAFinding { .. }) => {
+            Ok(read) => {
                 let (line, column) = self.place_of(event);
-                reading.passed_over.push(format!("{}:{line}:{column}: {error}", self.name));
+                reading.findings.extend(read.findings);
+                reading.faults.extend(read.faults.iter().map(|error| self.fault(event, error)));
+                let passed_over = read.passed_over.iter().map(|rule| format!("{}:{line}:{column}: {rule}", self.name));
+                reading.passed_over.extend(passed_over);
             }
             Err(error) => {
                 let fault = self.fault(event, &error);

@@ -215,8 +215,7 @@ async fn event(State(shared): State<Shared>, Path(name): Path<String>, body: Byt
     // In a task of its own: senders wait some seconds, a store that is away is given up later, and by then nobody may be left to
     // answer. The event is put aside all the same.
     match tokio::spawn(async move { function.run_raw(&shared.engine, text).await }).await {
-        Ok(Ok(answer)) if answer.refused => (StatusCode::BAD_REQUEST, Json(answer.body)).into_response(),
-        Ok(Ok(answer)) => (StatusCode::ACCEPTED, Json(answer.body)).into_response(),
+        Ok(Ok(answer)) => (crate::host::status(answer.verdict), Json(answer.body)).into_response(),
         Ok(Err(error)) => failed(&error),
         Err(error) => {
             tracing::error!(function = name, %error, "event failed inside stanch");

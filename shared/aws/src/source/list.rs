@@ -54,9 +54,9 @@ impl SecurityHubSource {
         };
         let mut listed = Listed { next: page.next_token.filter(|token| !token.is_empty()), ..Listed::default() };
         for row in page.findings {
-            let read = normalize(row.get()).map(|mut findings| {
-                findings.retain(|finding| is_wanted(finding, scope, since));
-                findings
+            let read = normalize(row.get()).map(|mut reading| {
+                reading.findings.retain(|finding| is_wanted(finding, scope, since));
+                reading
             });
             listed.take(row.get(), read);
         }

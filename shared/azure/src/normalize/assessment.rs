@@ -104,5 +104,5 @@ fn scope_of(id: &str) -> Option<&str> {
 
 fn risk<'a>(risk: Json<'_, 'a>) -> Option<Risk<'a>> {
     let (level, factors) = (risk.get("level").text(), list(risk, "riskFactors"));
-    (level.is_some() || !factors.is_empty()).then_some(Risk { level, score: None, factors })
+    (level.is_some() || !factors.is_empty()).then_some(Risk { level, factors, ..Risk::default() })
 }

@@ -16,6 +16,8 @@ pub enum Source {
     DefenderSubAssessment,
     /// Defender for Cloud regulatory compliance assessment.
     DefenderCompliance,
+    /// Azure Policy compliance state.
+    AzurePolicy,
     /// AWS Security Hub CSPM, ASFF.
     SecurityHub,
     /// AWS Security Hub, OCSF (`Findings Imported V2`).
@@ -36,6 +38,7 @@ impl Source {
             Source::DefenderAssessment => "defender-assessment",
             Source::DefenderSubAssessment => "defender-sub-assessment",
             Source::DefenderCompliance => "defender-compliance",
+            Source::AzurePolicy => "azure-policy",
             Source::SecurityHub => "security-hub",
             Source::SecurityHubV2 => "security-hub-v2",
             Source::Scc => "scc",
@@ -60,6 +63,9 @@ impl Source {
             // Computed about every 12 hours from the recommendations (learn.microsoft.com, defender-for-cloud:
             // regulatory-compliance-dashboard).
             Source::DefenderCompliance => 60 * HOUR,
+            // Evaluated once a day; a change of the resource shows within 30 minutes (learn.microsoft.com, governance/policy:
+            // get-compliance-data). An hour for delivery.
+            Source::AzurePolicy => 25 * HOUR,
             // Periodic checks run within 12 or 24 hours of the last, those triggered by changes at once, and 18-hourly without any (AWS
             // Security Hub user guide, securityhub-standards-schedule). An hour for AWS Config and delivery.
             Source::SecurityHub | Source::SecurityHubV2 => 25 * HOUR,

@@ -11,7 +11,7 @@ mod tests;
 
 pub use activity::{ActivityCall, ActivityKind, ActivityStatus, RemediationActivity};
 pub use export::{exported_case, exported_entry};
-pub use read::{finding_from, normalize, recognize};
+pub use read::{finding_from, normalize, read};
 pub use write::{Ocsf, to_line};
 
 use serde::ser::SerializeMap;

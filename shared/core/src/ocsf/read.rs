@@ -9,25 +9,26 @@ use crate::finding::{
 };
 use crate::json::Json;
 use crate::lenient::{LList, LText};
-use crate::normalize::{NormalizeError, Normalized, events};
+use crate::normalize::{self, NormalizeError, Normalized, Reading};
 
 use super::payload::{CloudIn, ComplianceIn, Event, Info, RemediationIn, ResourceIn, VulnerabilityIn};
 
 const KIND: &str = "OCSF finding";
 const ACCEPTED: &str = "OCSF findings of class 2002, 2003, 2004 (also 2001 and 2006)";
 
-/// Whether a JSON object is an OCSF event: it has `class_uid` and `metadata`.
-pub fn recognize(event: Json<'_, '_>) -> bool {
-    event.get("class_uid").is_present() && event.get("metadata").is_present()
+/// Every finding of a delivery: one event, or an array of events as Prowler writes it to a file (JSON Lines are split by the
+/// caller).
+pub fn normalize(json: &str) -> Normalized<'_> {
+    normalize::read(json, &read)
 }
 
-/// Every finding of a delivery: one event, or an array of events as Prowler writes it to a file (JSON Lines are split by the
-/// caller). One bad event fails the delivery, its error naming the event's place in the array; a caller that wants the others
-/// splits with [`events`] and reads each with [`finding_from`].
-pub fn normalize(json: &str) -> Normalized<'_> {
-    let list = events(json)?;
-    let many = list.len() > 1;
-    list.into_iter().enumerate().map(|(at, event)| finding_from(event).map_err(|e| if many { placed(e, at) } else { e })).collect()
+/// Reads one event. It is OCSF's where it has `class_uid` and `metadata`.
+pub fn read<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>) -> Result<(), NormalizeError> {
+    if !event.get("class_uid").is_present() || !event.get("metadata").is_present() {
+        return Err(NormalizeError::Unrecognised { looked_like: event.names(), accepted: ACCEPTED });
+    }
+    reading.take(finding_from(event.raw()));
+    Ok(())
 }
 
 /// One OCSF event as a finding. The source is Prowler or plain OCSF; `source_ref` holds `metadata.uid` (else the finding's id),
@@ -103,7 +104,7 @@ pub fn finding_from(json: &str) -> Result<Finding<'_>, NormalizeError> {
     let status = status(number(&event.status_id).or(number(&event.state_id)), status_text.as_deref());
     let verdict_is_test = number(&event.verdict_id) == Some(VERDICT_TEST);
     let sample = verdict_is_test || title.starts_with("[SAMPLE]") || unmapped.sample.as_deref() == Some("true");
-    let risk = Risk { level: event.risk_level.0, score: event.risk_score.0, factors: Vec::new() };
+    let risk = Risk { level: event.risk_level.0, score: event.risk_score.0, ..Risk::default() };
     let product = Product {
         name: product.name.0.clone().or(product.uid.0.clone()).unwrap_or_default(),
         vendor: product.vendor_name.0.unwrap_or_default(),
@@ -147,6 +148,7 @@ pub fn finding_from(json: &str) -> Result<Finding<'_>, NormalizeError> {
         guidance,
         risk: (risk.level.is_some() || risk.score.is_some()).then_some(risk),
         product,
+        snapshot: false,
         raw: Cow::Borrowed(json),
     })
 }
@@ -200,18 +202,6 @@ fn no_cloud(cloud: &CloudIn<'_>) -> NormalizeError {
     let problem = cloud.provider.as_deref().map_or(Cow::Borrowed("missing"), |p| format!("`{p}`").into());
     let expected = "Azure, AWS or GCP, or a resource whose id shows its cloud (`/subscriptions/…`, `arn:…`, `//….googleapis.com/…`)";
     NormalizeError::Field { kind: KIND, field: "cloud.provider".into(), problem, expected: expected.into() }
-}
-
-fn placed(error: NormalizeError, at: usize) -> NormalizeError {
-    match error {
-        NormalizeError::Field { kind, field, problem, expected } => {
-            NormalizeError::Field { kind, field: format!("[{at}].{field}").into(), problem, expected }
-        }
-        NormalizeError::Unrecognised { looked_like, accepted } => {
-            NormalizeError::Unrecognised { looked_like: format!("event {at} is {looked_like}"), accepted }
-        }
-        other => other,
-    }
 }
 
 fn number(text: &LText<'_>) -> Option<i64> {

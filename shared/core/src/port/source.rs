@@ -2,7 +2,7 @@
 
 use crate::cloud::Cloud;
 use crate::finding::{Finding, Millis, Source, SourceRef};
-use crate::normalize::{NormalizeError, Normalized};
+use crate::normalize::Normalized;
 
 use super::BoxFuture;
 
@@ -88,11 +88,12 @@ impl Listed {
     /// Takes one row in as the normaliser read it: its findings, or why it cannot be read. What is by its nature no finding is
     /// left out.
     pub fn take(&mut self, row: &str, read: Normalized<'_>) {
-        match read {
-            Ok(findings) => self.findings.extend(findings.into_iter().map(Finding::into_owned)),
-            Err(NormalizeError::NotAFinding { .. }) => {}
-            Err(error) => self.unread.push(Unread { body: row.to_owned(), why: error.to_string() }),
-        }
+        let (findings, faults) = match read {
+            Ok(reading) => (reading.findings, reading.faults),
+            Err(error) => (Vec::new(), vec![error]),
+        };
+        self.findings.extend(findings.into_iter().map(Finding::into_owned));
+        self.unread.extend(faults.into_iter().map(|error| Unread { body: row.to_owned(), why: error.to_string() }));
     }
 }
 

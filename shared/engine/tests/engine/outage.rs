@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::{Finding, Millis, Source};
-use stanch_core::normalize::{NormalizeError, Normalized};
+use stanch_core::normalize::{NormalizeError, Normalized, Reading};
 use stanch_core::port::{Filter, Scope, Spill, Store};
 use stanch_core::state::{Resolution, State};
 use stanch_engine::trigger::take_events;
@@ -31,7 +31,8 @@ const KILLED: [Millis; 2] = [15 * MINUTE, 45 * MINUTE];
 const SWEEP: u64 = 3_600_000;
 
 fn read(event: &str) -> Normalized<'_> {
-    serde_json::from_str::<Finding<'_>>(event).map(|finding| vec![finding]).map_err(|e| NormalizeError::json(&e))
+    let only = |finding| Reading { findings: vec![finding], ..Reading::default() };
+    serde_json::from_str::<Finding<'_>>(event).map(only).map_err(|e| NormalizeError::json(&e))
 }
 
 /// A public bucket, and what its source reports about it now.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stanch_core::finding::Finding;
-use stanch_core::normalize::{NormalizeError, Normalized};
+use stanch_core::normalize::{NormalizeError, Normalized, Reading};
 use stanch_core::port::{Spill, Store};
 use stanch_core::state::{Resolution, State};
 use stanch_engine::trigger::take_events;
@@ -20,7 +20,8 @@ fn event() -> String {
 
 /// Reads findings in our own form.
 fn read(event: &str) -> Normalized<'_> {
-    serde_json::from_str::<Finding<'_>>(event).map(|finding| vec![finding]).map_err(|e| NormalizeError::json(&e))
+    let only = |finding| Reading { findings: vec![finding], ..Reading::default() };
+    serde_json::from_str::<Finding<'_>>(event).map(only).map_err(|e| NormalizeError::json(&e))
 }
 
 /// Reads nothing, as a program does that is too old for an event.
