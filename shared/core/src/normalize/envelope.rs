@@ -1,5 +1,5 @@
 //! What transports put around an event, and what they send that is none: Event Grid in both of its schemas, CloudEvents,
-//! Pub/Sub, SNS and SQS.
+//! EventBridge, Pub/Sub, SNS and SQS.
 
 use std::borrow::Cow;
 
@@ -33,12 +33,19 @@ const SNS_HANDSHAKE: NoFinding = NoFinding {
 const OTHER_EVENT: NoFinding = NoFinding {
     rule: "event-of-a-service",
     what: "an event about a resource",
-    shape: "an Event Grid or CloudEvents envelope whose data is no finding",
+    shape: "an Event Grid, CloudEvents or EventBridge envelope whose data is no finding",
     why: "it tells that something happened, not that something is at fault",
 };
 
+const EXAMPLE: NoFinding = NoFinding {
+    rule: "api-example",
+    what: "an example of an API description",
+    shape: "`parameters` beside `responses`",
+    why: "it shows a call that nobody made",
+};
+
 /// The rules for what comes in a transport's envelope and is no finding.
-pub const NO_FINDINGS: &[&NoFinding] = &[&HANDSHAKE, &UNSUBSCRIBED, &SNS_HANDSHAKE, &OTHER_EVENT];
+pub const NO_FINDINGS: &[&NoFinding] = &[&EXAMPLE, &HANDSHAKE, &UNSUBSCRIBED, &SNS_HANDSHAKE, &OTHER_EVENT];
 
 /// What a transport delivered.
 enum Inside<'d, 'a> {
@@ -126,7 +133,14 @@ fn open<'d, 'a>(event: Json<'d, 'a>) -> Result<Option<Envelope<'d, 'a>>, Normali
     if pushed && event.get("subscription").is_present() {
         return data(message, "message.data", "a Pub/Sub push").map(|text| Some(Envelope { inside: Inside::Text(text), any_kind: false }));
     }
+    // AWS's own events are known by their source before; a bus also carries what its owner puts on it.
+    if event.any(&["detail-type", "detailType"]).is_present() && event.get("detail").is_object() {
+        return Ok(Some(Envelope { inside: Inside::Plain(event.get("detail")), any_kind: true }));
+    }
     let plain = |inside| Ok(Some(Envelope { inside, any_kind: false }));
+    if event.get("parameters").is_object() && event.get("responses").is_object() {
+        return plain(Inside::Nothing(&EXAMPLE, None));
+    }
     if event.get("TopicArn").is_present() {
         return match event.get("Type").str() {
             Some("SubscriptionConfirmation" | "UnsubscribeConfirmation") => plain(Inside::Nothing(&SNS_HANDSHAKE, None)),

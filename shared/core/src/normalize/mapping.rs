@@ -7,8 +7,10 @@ use serde::Serialize;
 pub struct Mapping {
     /// The shape, for people: `AWS Security Finding Format`.
     pub shape: &'static str,
-    /// How a payload is known to have it.
+    /// How a payload is known to have it, for people.
     pub known_by: &'static str,
+    /// The same for machines: paths that a finding's own payload has all of. Any of several sets will do.
+    pub marks: &'static [&'static [&'static str]],
     /// Where the shape is documented.
     pub source: &'static str,
     /// The fields, in OCSF's order.

@@ -32,10 +32,3 @@ pub struct Score {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Millis>,
 }
-
-impl Score {
-    /// Under which name the store keeps it: one per scope and score.
-    pub fn key(&self) -> String {
-        format!("score/{}/{}", self.scope, self.name)
-    }
-}

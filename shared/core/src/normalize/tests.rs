@@ -37,6 +37,7 @@ fn a_finding_is_found_inside_every_envelope() {
         ("CloudEvents of 2018", json!({"cloudEventsVersion": "0.1", "eventType": "any", "data": inner})),
         ("CloudEvents with text", json!({"specversion": "1.0", "type": "any", "data": text})),
         ("CloudEvents in base64", json!({"specversion": "1.0", "type": "any", "data_base64": encoded})),
+        ("EventBridge", json!({"source": "acme.scanner", "detail-type": "found", "detail": inner})),
         ("Pub/Sub push", json!({"subscription": "s", "message": {"data": encoded, "messageId": "1"}})),
         ("Pub/Sub push, URL-safe", json!({"subscription": "s", "message": {"data": URL_SAFE_NO_PAD.encode(&text)}})),
         ("SNS", notification.clone()),
@@ -55,6 +56,7 @@ fn what_is_no_finding_goes_by_the_rule_its_shape_says() {
     for (delivery, rule) in [
         (grid("Microsoft.Storage.BlobCreated", json!({"api": "PutBlob"})), "event-of-a-service"),
         (grid("Any.Kind", json!("words")), "event-of-a-service"),
+        (json!({"source": "acme.shop", "detail-type": "order", "detail": {"price": 7}}), "event-of-a-service"),
         (grid("Any.Kind", json!(7)), "event-of-a-service"),
         (json!({"specversion": "1.0", "type": "any", "data_base64": STANDARD.encode("words")}), "event-of-a-service"),
         (grid("Microsoft.EventGrid.SubscriptionDeletedEvent", json!({})), "event-grid-subscription-deleted"),

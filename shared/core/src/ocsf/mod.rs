@@ -1,9 +1,11 @@
 //! Our own form: OCSF 1.8.0 events, read from any producer and written for SIEMs and records.
 
 mod activity;
+mod compliance;
 mod export;
-mod payload;
+mod mapping;
 mod read;
+mod resource;
 mod write;
 
 #[cfg(test)]
@@ -11,7 +13,8 @@ mod tests;
 
 pub use activity::{ActivityCall, ActivityKind, ActivityStatus, RemediationActivity};
 pub use export::{exported_case, exported_entry};
-pub use read::{finding_from, normalize, read};
+pub use mapping::MAPPINGS;
+pub use read::{NO_FINDINGS, finding_from, from, normalize, read};
 pub use write::{Ocsf, to_line};
 
 use serde::ser::SerializeMap;

@@ -2,19 +2,51 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::StrDeserializer;
+
 use crate::cloud::{Account, Cloud, Resource, Text};
 use crate::finding::{
     Activity, Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Guidance, Product, Risk, Severity, Source, SourceRef,
     Vulnerability,
 };
-use crate::json::Json;
-use crate::lenient::{LList, LText};
-use crate::normalize::{self, NormalizeError, Normalized, Reading};
+use crate::json::{Doc, Json};
+use crate::normalize::{self, NoFinding, NormalizeError, Normalized, Reading};
 
-use super::payload::{CloudIn, ComplianceIn, Event, Info, RemediationIn, ResourceIn, VulnerabilityIn};
+use super::compliance::{compliance, is_verdict, pair, verdict, without_requirement};
+use super::resource::{account, cloud_by_signs, own_cloud, read_resource, resources_of};
 
 const KIND: &str = "OCSF finding";
-const ACCEPTED: &str = "OCSF findings of class 2002, 2003, 2004 (also 2001 and 2006)";
+const ACCEPTED: &str = "OCSF findings of class 2002, 2003, 2004 (also 2001, 2006, 2007 and 2008)";
+
+const OTHER_CLASS: NoFinding = NoFinding {
+    rule: "ocsf-other-class",
+    what: "an OCSF event of another class",
+    shape: "`class_uid` and `metadata`, the class being none of 2001 to 2004 and 2006 to 2008",
+    why: "it tells of an activity, an inventory or a remediation; a fault comes as an event of a finding class",
+};
+const INCIDENT: NoFinding = NoFinding {
+    rule: "ocsf-incident",
+    what: "an OCSF Incident Finding",
+    shape: "`class_uid` 2005",
+    why: "it only groups findings, which come as events of their own",
+};
+const ELSEWHERE: NoFinding = NoFinding {
+    rule: "ocsf-elsewhere",
+    what: "a finding outside Azure, AWS and Google Cloud",
+    shape: "an OCSF finding whose `cloud.provider` is another, or that has neither profile `cloud` nor any sign of a cloud",
+    why: "its resource (Kubernetes, GitHub, a laptop …) lies where stanch changes nothing",
+};
+const MANUAL: NoFinding = NoFinding {
+    rule: "prowler-manual-requirement",
+    what: "a requirement that Prowler cannot check",
+    shape: "a Compliance Finding of Prowler with `status_code` `MANUAL` and no resource",
+    why: "no resource was looked at; it asks a person to look",
+};
+
+/// The rules for what is OCSF and is no finding.
+pub const NO_FINDINGS: &[&NoFinding] = &[&OTHER_CLASS, &INCIDENT, &ELSEWHERE, &MANUAL];
 
 /// Every finding of a delivery: one event, or an array of events as Prowler writes it to a file (JSON Lines are split by the
 /// caller).
@@ -22,135 +54,232 @@ pub fn normalize(json: &str) -> Normalized<'_> {
     normalize::read(json, &read)
 }
 
-/// Reads one event. It is OCSF's where it has `class_uid` and `metadata`.
+/// Reads one event, or a bundle of them (`{"events": […]}`). It is OCSF's where it has `class_uid` or `type_uid`, and `metadata` or
+/// `finding_info`.
 pub fn read<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>) -> Result<(), NormalizeError> {
-    if !event.get("class_uid").is_present() || !event.get("metadata").is_present() {
+    let bundled = event.get("events");
+    if bundled.is_list() && bundled.items().next().is_some_and(is_event) {
+        for event in bundled.items() {
+            if let Err(error) = read_event(event, reading) {
+                reading.faults.push(error);
+            }
+        }
+        return Ok(());
+    }
+    read_event(event, reading)
+}
+
+fn is_event(event: Json<'_, '_>) -> bool {
+    let has = |names: &[&str]| event.any(names).is_present();
+    has(&["class_uid", "type_uid"]) && has(&["metadata", "finding_info", "finding"])
+}
+
+fn read_event<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>) -> Result<(), NormalizeError> {
+    if !is_event(event) {
         return Err(NormalizeError::Unrecognised { looked_like: event.names(), accepted: ACCEPTED });
     }
-    reading.take(finding_from(event.raw()));
+    match finding(event) {
+        Err(Refusal { rule: Some(rule), .. }) => reading.passed_over.push(rule),
+        read => reading.take(read.map_err(|refusal| refusal.error)),
+    }
     Ok(())
 }
 
-/// One OCSF event as a finding. The source is Prowler or plain OCSF; `source_ref` holds `metadata.uid` (else the finding's id),
-/// the product's id, account and region, for the connector of a source that can be asked to correct.
+/// One OCSF event as a finding; see [`from`].
 pub fn finding_from(json: &str) -> Result<Finding<'_>, NormalizeError> {
-    let json = json.trim();
-    let event: Event<'_> = serde_json::from_str(json).map_err(|e| NormalizeError::json(&e))?;
-    let class = class(&event)?;
-    let info = event.finding_info.0.or(event.finding.0).unwrap_or_default();
-    let metadata = event.metadata.0.unwrap_or_default();
-    let product = metadata.product.0.unwrap_or_default();
-    let cloud_in = event.cloud.0.unwrap_or_default();
-    let unmapped = event.unmapped.0.unwrap_or_default();
+    let doc = Doc::read(json.trim())?;
+    from(doc.root())
+}
 
-    let event_uid = metadata.uid.0;
-    let Some(uid) = info.uid.0.clone().or_else(|| event_uid.clone()) else {
-        return Err(missing("finding_info.uid", "the id under which the source keeps the finding (or `metadata.uid`)"));
+/// One OCSF event, already parsed, as a finding. The source is Prowler or plain OCSF; `source_ref` holds `metadata.uid` (else the
+/// finding's id), the product's id, account and region, for the connector of a source that can be asked to correct.
+pub fn from<'a>(event: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
+    finding(event).map_err(|refusal| refusal.error)
+}
+
+/// Why an event gives no finding.
+struct Refusal {
+    /// The rule by which it is none at all.
+    rule: Option<&'static NoFinding>,
+    error: NormalizeError,
+}
+
+impl From<NormalizeError> for Refusal {
+    fn from(error: NormalizeError) -> Self {
+        Refusal { rule: None, error }
+    }
+}
+
+/// The parts of an event that are looked into more than once.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'d, 'a> {
+    pub(super) event: Json<'d, 'a>,
+    /// `finding_info`, or `finding` of the old class.
+    pub(super) info: Json<'d, 'a>,
+    pub(super) metadata: Json<'d, 'a>,
+    pub(super) product: Json<'d, 'a>,
+    pub(super) unmapped: Json<'d, 'a>,
+    /// `unmapped` of an event that stanch itself wrote.
+    pub(super) held: Json<'d, 'a>,
+    pub(super) prowler: bool,
+    /// The check of Prowler's compliance files, which repeat each finding of a scan once per requirement.
+    pub(super) check: Json<'d, 'a>,
+}
+
+impl<'d, 'a> Parts<'d, 'a> {
+    fn of(event: Json<'d, 'a>) -> Self {
+        let metadata = event.get("metadata");
+        let product = metadata.get("product");
+        let unmapped = event.get("unmapped");
+        let by_stanch = unmapped.get("source").str().is_some_and(|name| {
+            let name: StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+            Source::deserialize(name).is_ok()
+        });
+        let named = |field: &str| product.get(field).str().is_some_and(|text| text.eq_ignore_ascii_case("prowler"));
+        let prowler = named("name") || named("vendor_name");
+        let check = event.get("compliance").get("checks").items().find(|check| prowler && check.get("uid").is_present());
+        Parts {
+            event,
+            info: event.any(&["finding_info", "finding"]),
+            metadata,
+            product,
+            unmapped,
+            held: if by_stanch { unmapped } else { event.absent() },
+            prowler,
+            check: check.unwrap_or(event.absent()),
+        }
+    }
+}
+
+fn finding<'a>(event: Json<'_, 'a>) -> Result<Finding<'a>, Refusal> {
+    let class = class(event)?;
+    let parts @ Parts { info, metadata, product, unmapped, held, check, .. } = Parts::of(event);
+    let status_code = event.get("status_code").text();
+    let checked = matches!(class, ClassIn::Known(FindingClass::Detection)) && is_verdict(status_code.as_deref());
+    let resources = resources_of(event);
+    let of_requirement = parts.prowler && event.get("compliance").is_object();
+    if of_requirement && resources.items().next().is_none() && status_code.as_deref() == Some("MANUAL") {
+        return Err(Refusal { rule: Some(&MANUAL), error: missing("resources", "the resource that was checked") });
+    }
+
+    let event_uid = metadata.get("uid").text().or_else(|| metadata.get("original_event_uid").text());
+    let Some(uid) = info.get("uid").text().or_else(|| event_uid.clone()) else {
+        return Err(missing("finding_info.uid", "the id under which the source keeps the finding (or `metadata.uid`)").into());
     };
-    let named = |t: &LText<'_>| t.as_deref().is_some_and(|t| t.eq_ignore_ascii_case("prowler"));
-    let is_prowler = named(&product.name) || named(&product.vendor_name);
-    let source = if is_prowler { Source::Prowler } else { Source::Ocsf };
+    let uid = if check.is_present() { without_requirement(uid, event.path(&["compliance", "requirements"])) } else { uid };
+    let place = Place::read(parts, resources, &uid)?;
 
-    let resources_in = if event.resources.0.is_empty() { event.resource.0 } else { event.resources.0 };
-    let own_clouds: Vec<Option<Cloud>> = resources_in.iter().map(own_cloud).collect();
-    let reporting = cloud_in.provider.as_deref().and_then(Cloud::parse);
-    let Some(cloud) = own_clouds.first().copied().flatten().or(reporting).or_else(|| own_clouds.iter().copied().flatten().next()) else {
-        return Err(no_cloud(&cloud_in));
-    };
-    let reporter_region = cloud_in.region.0.clone();
-    let reporter_account = account(cloud_in);
-    let reporting = reporting.unwrap_or(cloud);
-    let resources: Vec<Resource<'_>> = resources_in
-        .into_iter()
-        .zip(own_clouds)
-        .filter_map(|(r, own)| resource(r, own.unwrap_or(reporting), reporting, reporter_account.as_ref()))
-        .collect();
-    // A reporter in another cloud (Security Hub on an Azure resource) says nothing of the resource's account and region.
-    let (account, region) = if reporting == cloud { (reporter_account.clone(), reporter_region.clone()) } else { (None, None) };
-    let account = account.or_else(|| resources.first().and_then(|r| r.account.clone()));
-    let region = region.or_else(|| resources.first().and_then(|r| r.region.clone()));
-
-    let checked = is_check_result(&event.class_uid, &event.status_code);
-    let check = metadata.event_code.0;
-    let rule = if is_prowler {
-        check.clone().or_else(|| info.rule())
+    let analytic = || info.get("analytic").text_of(&["uid", "name"]);
+    let code = metadata.get("event_code").text();
+    let rule = if parts.prowler {
+        code.or_else(|| check.get("uid").text()).or_else(analytic)
     } else {
-        info.rule().or_else(|| check.clone()).or(product.feature.0.unwrap_or_default().uid.0)
+        analytic().or(code).or_else(|| product.get("feature").get("uid").text())
     };
+    let message = event.get("message").text();
     let compliance = if checked {
-        let (standards, requirements) = unmapped.compliance.0.unwrap_or_default().split();
-        Some(Compliance {
-            control: rule.clone(),
-            standards,
-            requirements,
-            status: compliance_status(event.status_code.as_deref()),
-            status_detail: event.status_detail.0.or_else(|| event.message.0.clone()),
-            status_code: event.status_code.0,
-        })
+        Some(verdict(parts, status_code, rule.clone(), message.clone()))
     } else {
-        event.compliance.0.map(compliance)
+        compliance(parts, status_code, rule.as_ref())
     };
-    let class = if checked { FindingClass::Compliance } else { class.resolve(compliance.as_ref(), !event.vulnerabilities.0.is_empty()) };
+    let vulnerabilities = vulnerabilities(event, held);
+    let class = if checked { FindingClass::Compliance } else { class.resolve(compliance.as_ref(), !vulnerabilities.is_empty()) };
 
-    let first_guidance = || event.vulnerabilities.0.iter().find_map(|v| v.remediation.0.clone());
-    let guidance = event.remediation.0.or(info.remediation.0.clone()).or_else(first_guidance).and_then(guidance);
-    let title = info.title.0.or_else(|| event.message.0.clone()).unwrap_or_default();
-    let severity_original = event.vendor_attributes.0.unwrap_or_default().severity.or(unmapped.severity_original).0;
-    let severity = match number(&event.severity_id) {
+    let severity_word = event.get("severity").text();
+    let severity = match number(event.get("severity_id")) {
         Some(id) if id != 0 && id != OTHER => Severity::from_id(id),
-        _ => event.severity.as_deref().map_or(Severity::Unknown, Severity::parse),
+        _ => severity_word.as_deref().map_or(Severity::Unknown, Severity::parse),
     };
-    let status_text = event.status.or(event.state);
-    let status = status(number(&event.status_id).or(number(&event.state_id)), status_text.as_deref());
-    let verdict_is_test = number(&event.verdict_id) == Some(VERDICT_TEST);
-    let sample = verdict_is_test || title.starts_with("[SAMPLE]") || unmapped.sample.as_deref() == Some("true");
-    let risk = Risk { level: event.risk_level.0, score: event.risk_score.0, ..Risk::default() };
+    let severity_original = event.get("vendor_attributes").get("severity").text().or_else(|| held.get("severity_original").text());
+    let status_word = event.any(&["status", "state"]).text();
+    let status = status(number(event.get("status_id")).or_else(|| number(event.get("state_id"))), status_word.as_deref());
+    let title = check.get("name").text().or_else(|| info.get("title").text()).or(message).or_else(|| rule.clone()).unwrap_or_default();
+    let test = number(event.get("verdict_id")) == Some(VERDICT_TEST);
     let product = Product {
-        name: product.name.0.clone().or(product.uid.0.clone()).unwrap_or_default(),
-        vendor: product.vendor_name.0.unwrap_or_default(),
-        uid: product.uid.0,
-        version: product.version.0,
+        name: product.text_of(&["name", "uid"]).unwrap_or_default(),
+        vendor: product.get("vendor_name").text().unwrap_or_default(),
+        uid: product.get("uid").text(),
+        version: product.get("version").text(),
     };
+    let time = |name: &'static str, date: &'static str| info.time_of(&[name, date]);
 
     Ok(Finding {
-        source,
+        source: if parts.prowler { Source::Prowler } else { Source::Ocsf },
         class,
-        activity: activity(&event.activity_id, &event.activity_name),
+        activity: activity(event),
         source_ref: SourceRef {
             id: event_uid.unwrap_or_else(|| uid.clone()),
             product: product.uid.clone(),
-            location: reporter_region.or_else(|| region.clone()),
-            account: reporter_account.or_else(|| account.clone()).map(|a| a.uid),
+            location: place.reporter_region.or_else(|| place.region.clone()),
+            account: place.reporter.or_else(|| place.account.clone()).map(|a| a.uid),
             resource_group: None,
         },
         uid,
-        sample,
+        sample: test || title.starts_with("[SAMPLE]") || held.get("sample").str() == Some("true"),
         title,
-        desc: info.desc.0,
+        desc: check.get("desc").text().or_else(|| info.get("desc").text()),
         rule,
-        policy: None,
-        types: info.types.0,
+        policy: held.get("policy").text(),
+        types: info.get("types").texts(),
         severity,
-        severity_original: severity_original.or(other_word(event.severity, severity.caption())),
+        severity_original: severity_original
+            .or_else(|| pair(unmapped, "Severity.Original"))
+            .or(other_word(severity_word, severity.caption())),
         status,
-        status_original: unmapped.status_original.0.or(other_word(status_text, status.caption())),
-        time: event.time.or(event.time_dt).0,
-        created: info.created_time.or(info.created_time_dt).0,
-        modified: info.modified_time.or(info.modified_time_dt).0,
-        first_seen: info.first_seen_time.or(info.first_seen_time_dt).0,
-        last_seen: info.last_seen_time.or(info.last_seen_time_dt).0,
-        cloud,
-        account,
-        region,
-        resources,
+        status_original: held.get("status_original").text().or(other_word(status_word, status.caption())),
+        time: event.time_of(&["time", "time_dt"]),
+        created: time("created_time", "created_time_dt"),
+        modified: time("modified_time", "modified_time_dt"),
+        first_seen: time("first_seen_time", "first_seen_time_dt"),
+        last_seen: time("last_seen_time", "last_seen_time_dt"),
+        cloud: place.cloud,
+        account: place.account,
+        region: place.region,
+        resources: place.resources,
         compliance,
-        vulnerabilities: event.vulnerabilities.0.into_iter().map(vulnerability).collect(),
-        guidance,
-        risk: (risk.level.is_some() || risk.score.is_some()).then_some(risk),
+        vulnerabilities,
+        guidance: guidance(event, info, unmapped),
+        risk: risk(event, info, held),
         product,
-        snapshot: false,
-        raw: Cow::Borrowed(json),
+        snapshot: held.get("snapshot").str() == Some("true"),
+        raw: Cow::Borrowed(event.raw()),
     })
+}
+
+/// Where a finding lies, and where it comes from.
+struct Place<'a> {
+    cloud: Cloud,
+    account: Option<Account<'a>>,
+    region: Option<Text<'a>>,
+    resources: Vec<Resource<'a>>,
+    reporter: Option<Account<'a>>,
+    reporter_region: Option<Text<'a>>,
+}
+
+impl<'a> Place<'a> {
+    fn read(parts: Parts<'_, 'a>, resources: Json<'_, 'a>, uid: &str) -> Result<Self, Refusal> {
+        let beside = parts.event.get("cloud");
+        // Prowler's compliance files keep it there.
+        let cloud_in = if beside.is_object() { beside } else { parts.unmapped.get("cloud") };
+        let own_clouds: Vec<Option<Cloud>> = resources.items().map(own_cloud).collect();
+        let provider = cloud_in.get("provider").str();
+        let reporting = provider.and_then(Cloud::parse).or_else(|| cloud_by_signs(cloud_in, uid, parts.product));
+        let cloud = own_clouds.first().copied().flatten().or(reporting).or_else(|| own_clouds.iter().copied().flatten().next());
+        let cloud = cloud.ok_or_else(|| no_cloud(provider, parts.metadata))?;
+        let reporter = account(cloud_in);
+        let reporter_region = cloud_in.get("region").text();
+        let reporting = reporting.unwrap_or(cloud);
+        let resources: Vec<_> = resources
+            .items()
+            .zip(own_clouds)
+            .filter_map(|(r, own)| read_resource(r, own.unwrap_or(reporting), reporting, reporter.as_ref()))
+            .collect();
+        // A reporter in another cloud (Security Hub on an Azure resource) says nothing of the resource's account and region.
+        let (account, region) = if reporting == cloud { (reporter.clone(), reporter_region.clone()) } else { (None, None) };
+        let account = account.or_else(|| resources.first()?.account.clone());
+        let region = region.or_else(|| resources.first()?.region.clone());
+        Ok(Place { cloud, account, region, resources, reporter, reporter_region })
+    }
 }
 
 /// `99`, OCSF's "Other" in every enumeration.
@@ -158,7 +287,7 @@ const OTHER: i64 = 99;
 /// `verdict_id` of a test finding.
 const VERDICT_TEST: i64 = 6;
 
-/// The class an event claims; the old Security Finding says only by its parts what it is.
+/// The class an event claims; some classes say only by their parts what they are.
 enum ClassIn {
     Known(FindingClass),
     ByParts,
@@ -179,47 +308,52 @@ impl ClassIn {
     }
 }
 
-fn class(event: &Event<'_>) -> Result<ClassIn, NormalizeError> {
-    match number(&event.class_uid) {
-        Some(2001) => Ok(ClassIn::ByParts),
-        Some(2002) => Ok(ClassIn::Known(FindingClass::Vulnerability)),
-        Some(2003) => Ok(ClassIn::Known(FindingClass::Compliance)),
-        // 2006 is Data Security Finding: a detection about data, with the same shape.
-        Some(2004 | 2006) => Ok(ClassIn::Known(FindingClass::Detection)),
-        Some(other) => {
-            let name = event.class_name.as_deref().unwrap_or("no class name");
-            Err(NormalizeError::Unrecognised { looked_like: format!("an OCSF event of class {other} ({name})"), accepted: ACCEPTED })
-        }
-        None => Err(missing("class_uid", "the number of an OCSF finding class: 2002, 2003 or 2004")),
-    }
+fn class(event: Json<'_, '_>) -> Result<ClassIn, Refusal> {
+    let uid = number(event.get("class_uid")).or_else(|| Some(number(event.get("type_uid"))? / 100));
+    let rule = match uid {
+        // The old Security Finding, and Application Security Posture Finding.
+        Some(2001 | 2007) => return Ok(ClassIn::ByParts),
+        Some(2002) => return Ok(ClassIn::Known(FindingClass::Vulnerability)),
+        Some(2003) => return Ok(ClassIn::Known(FindingClass::Compliance)),
+        // Data Security Finding and IAM Analysis Finding are detections about data and identities, with the same shape.
+        Some(2004 | 2006 | 2008) => return Ok(ClassIn::Known(FindingClass::Detection)),
+        Some(2005) => &INCIDENT,
+        Some(_) => &OTHER_CLASS,
+        None => return Err(missing("class_uid", "the number of an OCSF finding class: 2002, 2003 or 2004").into()),
+    };
+    let name = event.get("class_name").str().unwrap_or("no class name");
+    let looked_like = format!("an OCSF event of class {} ({name})", uid.unwrap_or_default());
+    Err(Refusal { rule: Some(rule), error: NormalizeError::Unrecognised { looked_like, accepted: ACCEPTED } })
 }
 
 fn missing(field: &'static str, expected: &'static str) -> NormalizeError {
     NormalizeError::Field { kind: KIND, field: field.into(), problem: "missing".into(), expected: expected.into() }
 }
 
-fn no_cloud(cloud: &CloudIn<'_>) -> NormalizeError {
-    let problem = cloud.provider.as_deref().map_or(Cow::Borrowed("missing"), |p| format!("`{p}`").into());
+/// A finding that claims to be of a cloud and does not say of which is broken; any other lies elsewhere.
+fn no_cloud(provider: Option<&str>, metadata: Json<'_, '_>) -> Refusal {
+    let problem = provider.map_or(Cow::Borrowed("missing"), |provider| format!("`{provider}`").into());
     let expected = "Azure, AWS or GCP, or a resource whose id shows its cloud (`/subscriptions/…`, `arn:…`, `//….googleapis.com/…`)";
-    NormalizeError::Field { kind: KIND, field: "cloud.provider".into(), problem, expected: expected.into() }
+    let claims = metadata.get("profiles").texts().iter().any(|profile| profile.eq_ignore_ascii_case("cloud"));
+    Refusal {
+        rule: (provider.is_some() || !claims).then_some(&ELSEWHERE),
+        error: NormalizeError::Field { kind: KIND, field: "cloud.provider".into(), problem, expected: expected.into() },
+    }
 }
 
-fn number(text: &LText<'_>) -> Option<i64> {
-    let text = text.as_deref()?.trim();
+pub(super) fn number(value: Json<'_, '_>) -> Option<i64> {
+    let text = value.str()?.trim();
     text.parse().ok().or_else(|| text.parse::<f64>().ok().map(|n| n as i64))
 }
 
-/// Prowler, and tools that copy it, send every check result as a Detection Finding whose `status_code` is the result.
-fn is_check_result(class_uid: &LText<'_>, status_code: &LText<'_>) -> bool {
-    number(class_uid) == Some(2004) && matches!(status_code.as_deref(), Some("PASS" | "FAIL" | "MANUAL"))
-}
-
-fn activity(id: &LText<'_>, name: &LText<'_>) -> Activity {
-    match (number(id), name.as_deref()) {
-        (Some(2), _) => Activity::Update,
-        (Some(3), _) => Activity::Close,
-        (None, Some(name)) if name.eq_ignore_ascii_case("update") => Activity::Update,
-        (None, Some(name)) if name.eq_ignore_ascii_case("close") => Activity::Close,
+fn activity(event: Json<'_, '_>) -> Activity {
+    let id = number(event.get("activity_id")).or_else(|| Some(number(event.get("type_uid"))? % 100));
+    let named = |name: &str| id.is_none() && event.any(&["activity_name", "activity"]).str().is_some_and(|n| n.eq_ignore_ascii_case(name));
+    match id {
+        Some(2) => Activity::Update,
+        Some(3) => Activity::Close,
+        _ if named("update") => Activity::Update,
+        _ if named("close") => Activity::Close,
         _ => Activity::Create,
     }
 }
@@ -239,173 +373,79 @@ fn status(id: Option<i64>, text: Option<&str>) -> FindingStatus {
 }
 
 /// A word that is not just OCSF's caption of the value, and so is the source's own.
-fn other_word<'a>(text: LText<'a>, caption: &str) -> Option<Text<'a>> {
-    text.0.filter(|word| word != caption)
+fn other_word<'a>(text: Option<Text<'a>>, caption: &str) -> Option<Text<'a>> {
+    text.filter(|word| word != caption)
 }
 
-fn compliance_status(text: Option<&str>) -> ComplianceStatus {
-    const WORDS: &[(&str, ComplianceStatus)] = &[
-        ("pass", ComplianceStatus::Pass),
-        ("passed", ComplianceStatus::Pass),
-        ("fail", ComplianceStatus::Fail),
-        ("failed", ComplianceStatus::Fail),
-        ("warning", ComplianceStatus::Warning),
-    ];
-    let text = text.unwrap_or_default().trim();
-    WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map_or(ComplianceStatus::Unknown, |(_, status)| *status)
-}
-
-fn compliance<'a>(c: ComplianceIn<'a>) -> Compliance<'a> {
-    let status = match number(&c.status_id) {
-        Some(1) => ComplianceStatus::Pass,
-        Some(2) => ComplianceStatus::Warning,
-        Some(3) => ComplianceStatus::Fail,
-        _ => compliance_status(c.status.as_deref().or(c.status_code.as_deref())),
-    };
-    let unmet = c.assessments.0.into_iter().filter(|a| a.meets_criteria.as_deref() == Some("false"));
-    let unmet: Vec<Text<'a>> = unmet.filter_map(|a| a.desc.or(a.name).0).collect();
-    let details = if c.status_details.0.is_empty() { unmet } else { c.status_details.0 };
-    Compliance {
-        control: c.control.0,
-        standards: c.standards.0,
-        requirements: c.requirements.0,
-        status,
-        status_code: c.status_code.0.or(other_word(c.status, status.caption())),
-        status_detail: c.status_detail.0.or_else(|| joined(details)),
+/// The vulnerabilities; those of an event that stanch wrote as it held them.
+fn vulnerabilities<'a>(event: Json<'_, 'a>, held: Json<'_, 'a>) -> Vec<Vulnerability<'a>> {
+    let held = held.get("vulnerabilities");
+    if held.is_list() {
+        let field = |v: Json<'_, 'a>, name| v.get(name).text();
+        let read =
+            |v| Vulnerability { cve: field(v, "cve"), advisory: field(v, "advisory"), title: field(v, "title"), cvss: field(v, "cvss") };
+        return held.items().map(read).collect();
     }
+    event.get("vulnerabilities").items().map(vulnerability).collect()
 }
 
-fn joined(mut texts: Vec<Text<'_>>) -> Option<Text<'_>> {
-    match texts.len() {
-        0 | 1 => texts.pop(),
-        _ => Some(texts.join("; ").into()),
-    }
-}
-
-fn vulnerability(v: VulnerabilityIn<'_>) -> Vulnerability<'_> {
-    let cve = v.cve.0.unwrap_or_default();
-    let weakness = v.cwe.0.unwrap_or_default().uid;
+fn vulnerability<'a>(v: Json<'_, 'a>) -> Vulnerability<'a> {
+    let cve = v.get("cve");
+    let id = cve.get("uid").text().or_else(|| cve.text());
+    let weakness = || if id.is_none() { v.get("cwe").get("uid").text() } else { None };
     Vulnerability {
-        advisory: v.advisory.0.unwrap_or_default().uid.or(if cve.uid.0.is_none() { weakness } else { LText(None) }).0,
-        title: v.title.or(cve.title).0,
-        cvss: cve.cvss.0.into_iter().find_map(|c| c.base_score.0),
-        cve: cve.uid.0,
+        advisory: v.get("advisory").get("uid").text().or_else(weakness),
+        title: v.get("title").text().or_else(|| cve.get("title").text()),
+        cvss: cve.get("cvss").items().find_map(|c| c.get("base_score").text()),
+        cve: id,
     }
 }
 
-fn guidance(r: RemediationIn<'_>) -> Option<Guidance<'_>> {
-    let mut references = r.references.0;
-    references.extend(r.kb_articles.0);
-    references.extend(r.kb_article_list.0.into_iter().filter_map(|a| a.src_url.0));
-    (r.desc.0.is_some() || !references.is_empty()).then(|| Guidance { desc: r.desc.0.unwrap_or_default(), references })
-}
-
-fn account(cloud: CloudIn<'_>) -> Option<Account<'_>> {
-    let account = cloud.account.0.unwrap_or_default();
-    let uid = account.uid.or(cloud.account_uid).or(cloud.project_uid).0?;
-    Some(Account { uid, name: account.name.0 })
-}
-
-/// A resource, its account taken from its owner, else (in the same cloud) from the finding. None when it has neither id nor name.
-fn resource<'a>(r: ResourceIn<'a>, cloud: Cloud, reporting: Cloud, account: Option<&Account<'a>>) -> Option<Resource<'a>> {
-    let kind = r.kind.0;
-    let is_arn = r.uid_alt.as_deref().is_some_and(|alt| alt.starts_with("arn:"));
-    let uid = if is_arn { r.uid_alt.or(r.uid) } else { r.uid.or(r.uid_alt) };
-    let uid = uid.or(r.name.clone()).0?;
-    // Security Hub V2 names an account by its bare number; the older format's id says what the number is.
-    let is_account = kind.as_deref() == Some("AWS::::Account") && uid.bytes().all(|b| b.is_ascii_digit());
-    let uid = if is_account { format!("AWS::::Account:{uid}").into() } else { uid };
-    let owner = r.owner.0.unwrap_or_default().account.0.unwrap_or_default();
-    let owner = owner.uid.0.map(|uid| Account { uid, name: owner.name.0 });
-    let mut tags: Vec<(Text<'a>, Text<'a>)> =
-        r.tags.0.into_iter().filter_map(|t| Some((t.name.0?, tag_value(t.value, t.values)))).collect();
-    if tags.is_empty() {
-        tags.extend(r.labels.0.into_iter().map(label));
+fn guidance<'a>(event: Json<'_, 'a>, info: Json<'_, 'a>, unmapped: Json<'_, 'a>) -> Option<Guidance<'a>> {
+    let own = [event, info].into_iter().chain(event.get("vulnerabilities").items()).map(|of| of.get("remediation"));
+    let own = own.into_iter().find(|remediation| remediation.is_object()).unwrap_or(event.absent());
+    let mut references = own.get("references").texts();
+    references.extend(own.get("kb_articles").texts());
+    references.extend(own.get("kb_article_list").items().filter_map(|article| article.get("src_url").text()));
+    // Prowler keeps most of its links there.
+    for link in ["related_url", "additional_urls"].iter().flat_map(|name| unmapped.get(name).texts()) {
+        if !references.contains(&link) {
+            references.push(link);
+        }
     }
-    Some(Resource {
-        cloud,
-        uid,
-        kind,
-        name: r.name.0,
-        account: owner.or_else(|| account.filter(|_| cloud == reporting).cloned()),
-        region: r.region.0,
-        tags,
-    })
+    let desc = own.get("desc").text();
+    (desc.is_some() || !references.is_empty()).then(|| Guidance { desc: desc.unwrap_or_default(), references })
 }
 
-fn tag_value<'a>(value: LText<'a>, values: LList<'a>) -> Text<'a> {
-    value.0.or_else(|| values.0.into_iter().next()).unwrap_or_default()
-}
-
-/// `key:value` as Prowler writes labels, `key=value` as Security Lake did.
-fn label(label: Text<'_>) -> (Text<'_>, Text<'_>) {
-    match label {
-        Cow::Borrowed(text) => match text.split_once([':', '=']) {
-            Some((key, value)) => (key.into(), value.into()),
-            None => (text.into(), Text::default()),
-        },
-        Cow::Owned(text) => match text.split_once([':', '=']) {
-            Some((key, value)) => (key.to_owned().into(), value.to_owned().into()),
-            None => (text.into(), Text::default()),
-        },
-    }
-}
-
-/// The cloud a resource itself shows: by `provider`, partition, the form of its id, the form of its type.
-fn own_cloud(r: &ResourceIn<'_>) -> Option<Cloud> {
-    r.provider
-        .as_deref()
-        .and_then(Cloud::parse)
-        .or_else(|| r.cloud_partition.as_deref().and_then(cloud_of_partition))
-        .or_else(|| [&r.uid, &r.uid_alt].into_iter().find_map(|uid| uid.as_deref().and_then(cloud_of_uid)))
-        .or_else(|| r.kind.as_deref().and_then(cloud_of_kind))
-}
-
-fn cloud_of_partition(partition: &str) -> Option<Cloud> {
-    let partition = partition.to_ascii_lowercase();
-    let starts = |with: &str| partition.starts_with(with);
-    if starts("aws") {
-        Some(Cloud::Aws)
-    } else if starts("azure") {
-        Some(Cloud::Azure)
-    } else if starts("gcp") || starts("google") {
-        Some(Cloud::Gcp)
+/// The risk; that of an event that stanch wrote as it held it.
+fn risk<'a>(event: Json<'_, 'a>, info: Json<'_, 'a>, held: Json<'_, 'a>) -> Option<Risk<'a>> {
+    const LEVELS: &[&str] = &["Info", "Low", "Medium", "High", "Critical"];
+    let held = held.get("risk");
+    let risk = if held.is_object() {
+        let list = |name| held.get(name).texts();
+        Risk {
+            level: held.get("level").text(),
+            score: held.get("score").text(),
+            factors: list("factors"),
+            attack_paths: list("attack_paths"),
+        }
     } else {
-        None
-    }
-}
-
-fn cloud_of_uid(uid: &str) -> Option<Cloud> {
-    let lower = uid.trim().to_ascii_lowercase();
-    let starts = |with: &[&str]| with.iter().any(|w| lower.starts_with(w));
-    if starts(&["arn:", "aws::::"]) {
-        Some(Cloud::Aws)
-    } else if starts(&["/subscriptions/", "subscriptions/", "/providers/microsoft.", "/tenants/"]) {
-        Some(Cloud::Azure)
-    } else if (starts(&["//", "https://"]) && lower.contains(".googleapis.com/")) || starts(&["projects/"]) {
-        Some(Cloud::Gcp)
-    } else {
-        None
-    }
-}
-
-fn cloud_of_kind(kind: &str) -> Option<Cloud> {
-    let lower = kind.to_ascii_lowercase();
-    if kind.starts_with("AWS::") || kind.starts_with("Aws") {
-        Some(Cloud::Aws)
-    } else if lower.starts_with("microsoft.") {
-        Some(Cloud::Azure)
-    } else if lower.contains(".googleapis.com/") || lower.starts_with("google.") {
-        Some(Cloud::Gcp)
-    } else {
-        None
-    }
-}
-
-impl<'a> Info<'a> {
-    /// The rule: the analytic's id, else its name.
-    fn rule(&self) -> Option<Text<'a>> {
-        let analytic = self.analytic.0.as_ref()?;
-        analytic.uid.0.clone().or_else(|| analytic.name.0.clone())
-    }
+        let by_id = || number(event.get("risk_level_id")).and_then(|id| LEVELS.get(usize::try_from(id).ok()?));
+        let mut factors: Vec<Text<'a>> = event.get("risk_details").text().into_iter().collect();
+        // What makes up an exposure finding of Security Hub.
+        for traits in [info].into_iter().chain(info.get("related_events").items()).map(|of| of.get("traits")) {
+            for factor in traits.items().filter_map(|t| t.text_of(&["name", "type", "category"])) {
+                if !factors.contains(&factor) {
+                    factors.push(factor);
+                }
+            }
+        }
+        Risk {
+            level: event.get("risk_level").text().or_else(|| by_id().map(|level| Cow::Borrowed(*level))),
+            score: event.get("risk_score").text(),
+            factors,
+            attack_paths: info.get("attack_graph").get("uid").text().into_iter().collect(),
+        }
+    };
+    (risk != Risk::default()).then_some(risk)
 }

@@ -8,8 +8,12 @@ use crate::cloud::{Account, Cloud, Resource, Text};
 use crate::digest::sha256_hex;
 use crate::finding::{Activity, Compliance, Finding, FindingClass, Guidance, Millis, Product, Risk, Vulnerability};
 
-/// A finding that serialises as an OCSF 1.8.0 event of class 2002, 2003 or 2004 with profile `cloud`. What the finding does
-/// not hold is not written; what OCSF has no place for goes under `unmapped`.
+/// The profiles of a Vulnerability or Compliance Finding with a risk.
+const RISK_PROFILES: &[&str] = &["cloud", "security_control"];
+
+/// A finding that serialises as an OCSF 1.8.0 event of class 2002, 2003 or 2004 with profile `cloud`; 2002 and 2003 with a risk
+/// also with profile `security_control`, which is where these classes have the risk's attributes from. What the finding does not
+/// hold is not written; what OCSF has no place for goes under `unmapped`.
 #[derive(Clone, Copy, Debug)]
 pub struct Ocsf<'f, 'a> {
     finding: &'f Finding<'a>,
@@ -61,9 +65,9 @@ impl Serialize for Ocsf<'_, '_> {
                 let list = Each(|| f.vulnerabilities.iter().map(|v| VulnerabilityOut::of(f, v)));
                 entry(&mut map, "vulnerabilities", (!f.vulnerabilities.is_empty()).then_some(list))?;
                 entry(&mut map, "remediation", f.guidance.as_ref().map(GuidanceOut::of))?;
-                risk(&mut map, f.risk.as_ref())?;
             }
         }
+        risk(&mut map, f.risk.as_ref())?;
         if !f.resources.is_empty() {
             map.serialize_entry("resources", &Each(|| f.resources.iter().map(ResourceOut::of)))?;
             let uids = Each(|| f.resources.iter().map(|r| ResourceObservable::new("resources[].uid", &r.uid)));
@@ -108,7 +112,7 @@ impl<'e> Metadata<'e> {
     fn of(f: &'e Finding<'_>) -> Self {
         Metadata {
             version: VERSION,
-            profiles: PROFILES,
+            profiles: if f.risk.is_some() && f.class != FindingClass::Detection { RISK_PROFILES } else { PROFILES },
             product: ProductOut::of(&f.product, f.source.as_str()),
             original_event_uid: non_empty(&f.source_ref.id),
         }
@@ -159,6 +163,24 @@ struct Info<'e> {
     first_seen_time: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_seen_time: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attack_graph: Option<AttackGraph<'e>>,
+}
+
+/// The attack path a finding lies on: of its nodes a finding knows its own resources.
+#[derive(Serialize)]
+struct AttackGraph<'e> {
+    uid: &'e str,
+    nodes: Vec<Uid<'e>>,
+}
+
+impl<'e> AttackGraph<'e> {
+    /// OCSF has room for one, and wants a node.
+    fn of(f: &'e Finding<'_>) -> Option<Self> {
+        let uid = f.risk.as_ref()?.attack_paths.first()?;
+        let nodes: Vec<_> = f.resources.iter().map(|r| Uid { uid: &r.uid }).collect();
+        (!nodes.is_empty()).then_some(AttackGraph { uid, nodes })
+    }
 }
 
 #[derive(Serialize)]
@@ -180,6 +202,7 @@ impl<'e> Info<'e> {
             modified_time: f.modified,
             first_seen_time: f.first_seen,
             last_seen_time: f.last_seen,
+            attack_graph: AttackGraph::of(f),
         }
     }
 }
@@ -296,17 +319,34 @@ fn required_vulnerabilities<'e>(f: &'e Finding<'_>) -> impl Serialize + use<'e> 
     })
 }
 
-/// Risk of a Detection Finding; the level has an id only when it is one of OCSF's, the score only when it is a whole number.
+/// The risk; its level has an id and OCSF's word only when it is one of OCSF's, its score only when it is a whole number.
 fn risk<M: SerializeMap>(map: &mut M, risk: Option<&Risk<'_>>) -> Result<(), M::Error> {
     let Some(risk) = risk else { return Ok(()) };
-    entry(map, "risk_level", risk.level.as_deref())?;
-    entry(map, "risk_level_id", risk.level.as_deref().map(risk_level_id))?;
-    entry(map, "risk_score", risk_score(risk))
+    let level = risk.level.as_deref().map(risk_level);
+    entry(map, "risk_level", level.map(|(_, word)| word))?;
+    entry(map, "risk_level_id", level.map(|(id, _)| id))?;
+    entry(map, "risk_score", risk_score(risk))?;
+    entry(map, "risk_details", (!risk.factors.is_empty()).then(|| risk.factors.join("; ")))
 }
 
-fn risk_level_id(level: &str) -> u8 {
-    const LEVELS: &[(&str, u8)] = &[("info", 0), ("informational", 0), ("low", 1), ("medium", 2), ("high", 3), ("critical", 4)];
-    LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(level.trim())).map_or(99, |(_, id)| *id)
+/// Whether the attributes of the class say all of a risk.
+fn has_home(f: &Finding<'_>, risk: &Risk<'_>) -> bool {
+    let paths = usize::from(!f.resources.is_empty());
+    let level = risk.level.as_deref().is_none_or(|level| risk_level(level).1 == level);
+    level && (risk.score.is_none() || risk_score(risk).is_some()) && risk.factors.len() <= 1 && risk.attack_paths.len() <= paths
+}
+
+fn risk_level(level: &str) -> (u8, &str) {
+    const LEVELS: &[(&str, u8, &str)] = &[
+        ("info", 0, "Info"),
+        ("informational", 0, "Info"),
+        ("low", 1, "Low"),
+        ("medium", 2, "Medium"),
+        ("high", 3, "High"),
+        ("critical", 4, "Critical"),
+    ];
+    let known = LEVELS.iter().find(|(name, ..)| name.eq_ignore_ascii_case(level.trim()));
+    known.map_or((99, level), |(_, id, caption)| (*id, *caption))
 }
 
 fn risk_score(risk: &Risk<'_>) -> Option<i32> {
@@ -413,17 +453,16 @@ struct Unmapped<'e> {
 
 impl<'e> Unmapped<'e> {
     fn of(f: &'e Finding<'_>) -> Self {
-        // A detection has homes for level and a whole score; a CVSS score has none, for OCSF wants its version beside it.
-        let has_home =
-            |r: &Risk<'_>| f.class == FindingClass::Detection && r.factors.is_empty() && (r.score.is_none() || risk_score(r).is_some());
-        let vulnerabilities_have_home = f.class != FindingClass::Compliance && f.vulnerabilities.iter().all(|v| v.cvss.is_none());
+        // A CVSS score has no home, for OCSF wants its version beside it; nor has a second name, or none.
+        let at_home = |v: &Vulnerability<'_>| v.cvss.is_none() && v.cve.is_some() != v.advisory.is_some();
+        let vulnerabilities_have_home = f.class != FindingClass::Compliance && f.vulnerabilities.iter().all(at_home);
         Unmapped {
             source: f.source.as_str(),
             severity_original: f.severity_original.as_deref(),
             status_original: f.status_original.as_deref(),
             policy: f.policy.as_deref(),
             sample: f.sample,
-            risk: f.risk.as_ref().filter(|r| !has_home(r)),
+            risk: f.risk.as_ref().filter(|r| !has_home(f, r)),
             compliance: f.compliance.as_ref().filter(|_| f.class != FindingClass::Compliance),
             vulnerabilities: (!vulnerabilities_have_home && !f.vulnerabilities.is_empty()).then_some(&*f.vulnerabilities),
         }

@@ -1,0 +1,111 @@
+//! Which fields of other producers' OCSF, Prowler's among them, fill the OCSF that stanch writes.
+
+use crate::normalize::{Mapped, Mapping, mapped};
+
+/// How OCSF of other producers becomes stanch's own. Prowler's comes first: it is OCSF, too.
+pub const MAPPINGS: &[Mapping] = &[
+    Mapping {
+        shape: "Prowler's OCSF output",
+        known_by: "`metadata.product.name` or `vendor_name` is `Prowler`; `status_code` is `PASS`, `FAIL` or `MANUAL`",
+        marks: &[&["metadata.event_code", "status_code"]],
+        source: "https://docs.prowler.com/user-guide/cli/tutorials/reporting",
+        rows: PROWLER,
+    },
+    Mapping {
+        shape: "OCSF finding",
+        known_by: "`class_uid` (or `type_uid`) 2001 to 2004 or 2006 to 2008, with `metadata` or `finding_info`",
+        marks: &[&["class_uid"], &["type_uid"]],
+        source: "https://schema.ocsf.io/1.8.0/categories/findings",
+        rows: OCSF,
+    },
+];
+
+const OCSF: &[Mapped] = &[
+    mapped("class_uid", &["class_uid", "type_uid"], "2001 and 2007 by their parts; 2006 and 2008 become 2004"),
+    mapped("activity_id", &["activity_id", "type_uid", "activity_name", "activity"], ""),
+    mapped("severity_id", &["severity_id", "severity"], "the word where the number is 0 or 99"),
+    mapped("unmapped.severity_original", &["vendor_attributes.severity"], "else `severity` where it is no caption of OCSF"),
+    mapped("status_id", &["status_id", "state_id", "status", "state"], ""),
+    mapped("time", &["time", "time_dt"], "seconds become milliseconds; else the finding's newest time"),
+    mapped("metadata.product.name", &["metadata.product.name", "metadata.product.uid"], ""),
+    mapped("metadata.product.vendor_name", &["metadata.product.vendor_name"], ""),
+    mapped("metadata.product.uid", &["metadata.product.uid"], ""),
+    mapped("metadata.product.version", &["metadata.product.version"], ""),
+    mapped("metadata.original_event_uid", &["metadata.uid", "metadata.original_event_uid", "finding_info.uid", "finding.uid"], ""),
+    mapped("cloud.provider", &[], "the first resource's `provider`, partition, id or type, else the finding's `cloud.provider`"),
+    mapped(
+        "cloud.account.uid",
+        &["cloud.account.uid", "cloud.account_uid", "cloud.project_uid"],
+        "that of the resource where it lies in another cloud",
+    ),
+    mapped("cloud.account.name", &[], "`cloud.account.name`, where the account is that of the resource"),
+    mapped("cloud.region", &["cloud.region"], "that of the resource where it lies in another cloud"),
+    mapped("finding_info.uid", &["finding_info.uid", "finding.uid", "metadata.uid"], ""),
+    mapped("finding_info.title", &["finding_info.title", "finding.title", "message"], ""),
+    mapped("finding_info.desc", &["finding_info.desc", "finding.desc"], ""),
+    mapped("finding_info.types[]", &["finding_info.types", "finding.types"], ""),
+    mapped(
+        "finding_info.analytic.uid",
+        &["finding_info.analytic.uid", "finding_info.analytic.name", "metadata.event_code", "metadata.product.feature.uid"],
+        "",
+    ),
+    mapped("finding_info.created_time", &["finding_info.created_time", "finding_info.created_time_dt", "finding.created_time"], ""),
+    mapped("finding_info.modified_time", &["finding_info.modified_time", "finding_info.modified_time_dt", "finding.modified_time"], ""),
+    mapped(
+        "finding_info.first_seen_time",
+        &["finding_info.first_seen_time", "finding_info.first_seen_time_dt", "finding.first_seen_time"],
+        "",
+    ),
+    mapped("finding_info.last_seen_time", &["finding_info.last_seen_time", "finding_info.last_seen_time_dt", "finding.last_seen_time"], ""),
+    mapped("finding_info.attack_graph.uid", &[], "the same, where the finding names a resource; else `unmapped.risk`"),
+    mapped("compliance.control", &["compliance.control", "compliance.checks[].uid"], "where the class is 2003"),
+    mapped("compliance.standards[]", &["compliance.standards", "compliance.compliance_standards[].title"], "where the class is 2003"),
+    mapped("compliance.requirements[]", &["compliance.requirements"], "where the class is 2003"),
+    mapped("compliance.status_id", &["compliance.status_id", "compliance.status", "compliance.status_code"], "where the class is 2003"),
+    mapped(
+        "compliance.status_details[]",
+        &["compliance.status_detail", "compliance.status_details"],
+        "else the assessments that are not met",
+    ),
+    mapped("vulnerabilities[].cve.uid", &[], "`vulnerabilities[].cve.uid`; under `unmapped` where the class is 2003"),
+    mapped("risk_level", &["risk_level"], "else by `risk_level_id`; never from the severity"),
+    mapped("risk_details", &["risk_details"], "and the names of `traits`"),
+    mapped(
+        "remediation.desc",
+        &[],
+        "`remediation.desc`, else that of `finding_info` or `vulnerabilities[]`; in `vulnerabilities[]` where the class is 2002",
+    ),
+    mapped("remediation.references[]", &[], "`references`, `kb_articles` and `kb_article_list[].src_url` of the same"),
+    mapped(
+        "resources[].uid",
+        &["resources[].uid_alt", "resources[].uid", "resources[].name", "resource.uid"],
+        "`uid_alt` where it is an ARN; without resources those of `device`, `databucket`, `database`, `application`",
+    ),
+    mapped("resources[].type", &["resources[].type", "resource.type"], ""),
+    mapped("resources[].name", &["resources[].name", "resource.name"], ""),
+    mapped("resources[].region", &["resources[].region", "resource.region"], "else that of its ARN"),
+    mapped("resources[].owner.account.uid", &["resources[].owner.account.uid"], "else what its id says, else that of the finding"),
+    mapped("resources[].tags[]", &["resources[].tags", "resources[].labels"], ""),
+];
+
+const PROWLER: &[Mapped] = &[
+    mapped("finding_info.uid", &["finding_info.uid"], "in a compliance file without the requirement behind it, as in the other file"),
+    mapped("finding_info.title", &["finding_info.title"], "in a compliance file `compliance.checks[].name`"),
+    mapped("finding_info.analytic.uid", &["metadata.event_code"], "the check's id"),
+    mapped("compliance.control", &[], "`metadata.event_code`, the check's id"),
+    mapped("compliance.status_id", &[], "`status_code`, in a compliance file `compliance.checks[].status`, the check's own result"),
+    mapped("compliance.status_code", &[], "`status_code`"),
+    mapped("compliance.status_details[]", &[], "`status_detail`"),
+    mapped("compliance.standards[]", &[], "the names in `unmapped.compliance`, or `compliance.standards`"),
+    mapped("compliance.requirements[]", &[], "`framework id` from the same places"),
+    mapped("status_id", &["status_id"], "3 is muted"),
+    mapped("time", &["time", "time_dt"], "seconds become milliseconds"),
+    mapped("cloud.account.uid", &["cloud.account.uid", "unmapped.cloud.account.uid"], ""),
+    mapped("remediation.desc", &["remediation.desc"], ""),
+    mapped("remediation.references[]", &["remediation.references", "unmapped.related_url", "unmapped.additional_urls"], ""),
+    mapped("risk_details", &["risk_details"], ""),
+    mapped("resources[].uid", &["resources[].uid"], ""),
+    mapped("resources[].type", &["resources[].type"], ""),
+    mapped("resources[].region", &["resources[].region"], ""),
+    mapped("resources[].tags[]", &["resources[].labels"], "split at the first `:`"),
+];
