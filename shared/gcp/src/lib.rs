@@ -5,14 +5,17 @@
 //! its findings and tells it what became of them.
 
 mod error;
+mod mapping;
 mod normalize;
 mod payload;
+mod resource;
 mod sign;
 mod source;
 #[cfg(test)]
 mod tests;
 
 pub use error::Error;
+pub use mapping::MAPPINGS;
 pub use normalize::{NO_FINDINGS, normalize, read};
 pub use sign::{Credentials, Endpoint, GcpApi, HOST_HEADER};
 pub use source::SccSource;

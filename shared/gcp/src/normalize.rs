@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use stanch_core::cloud::{Account, Cloud, Resource, Text, part};
+use stanch_core::cloud::{Cloud, Text, part};
 use stanch_core::finding::{
     Activity, Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Guidance, Product, Risk, Severity, Source, Vulnerability,
 };
 use stanch_core::json::Json;
 use stanch_core::normalize::{self, NoFinding, NormalizeError, Normalized, Reading};
 
-use crate::payload::{FindingName, is_empty, object, project, property, segment, standards};
+use crate::payload::{FindingName, PROPERTIES, Properties, is_empty, object, standards};
+use crate::resource::resource;
 
 const KIND: &str = "a Security Command Center finding";
 const ACCEPTED: &str =
@@ -29,9 +30,27 @@ const SCANNER_ERROR: NoFinding = NoFinding {
     shape: "a finding whose `findingClass` is `SCC_ERROR`",
     why: "it says that a scanner cannot work, not that a resource is at fault",
 };
+const LOG_ENTRY: NoFinding = NoFinding {
+    rule: "google-log-entry",
+    what: "an entry of Cloud Logging",
+    shape: "`logName` with `/logs/` in it, and a payload that holds no finding",
+    why: "it tells what somebody did or a service wrote; the finding that a detector makes of it comes as a notification",
+};
+const WORKSPACE_ACTIVITY: NoFinding = NoFinding {
+    rule: "google-workspace-activity",
+    what: "an activity of Google Workspace",
+    shape: "`kind` `admin#reports#activity`",
+    why: "it tells what an account did in Workspace, which holds no resource of Google Cloud",
+};
+const ASSET_CHANGE: NoFinding = NoFinding {
+    rule: "google-asset-change",
+    what: "a change in Cloud Asset Inventory",
+    shape: "`asset` with `assetType`",
+    why: "it tells how a resource is set, not that it is at fault",
+};
 
 /// The rules for what Google Cloud sends that is no finding.
-pub const NO_FINDINGS: &[&NoFinding] = &[&DETECTOR_LOG, &SCANNER_ERROR];
+pub const NO_FINDINGS: &[&NoFinding] = &[&DETECTOR_LOG, &SCANNER_ERROR, &LOG_ENTRY, &WORKSPACE_ACTIVITY, &ASSET_CHANGE];
 
 /// Turns a delivery into findings. An empty list of findings gives none.
 ///
@@ -51,52 +70,62 @@ pub fn read<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>) -> Result<(), No
 enum Shape {
     /// `{"finding": {…}}`, mostly with `notificationConfigName` and `resource`.
     Notification,
-    /// `{"findings": […]}`.
+    /// `{"findings": […]}`, or one finding in its place.
     Findings,
-    /// `{"listFindingsResults": […]}`.
+    /// `{"listFindingsResults": […]}`, without the list when it is empty.
     Listing,
     /// A log entry whose `jsonPayload` has one of the other shapes.
     Log,
-    /// A log entry of a detector, which holds no finding.
-    DetectorLog,
     /// The finding itself.
     Bare,
+    /// By its nature no finding.
+    Nothing(&'static NoFinding),
 }
 
 fn shape(fields: Json<'_, '_>) -> Option<Shape> {
     if let Some(shape) = holder(fields) {
         return Some(shape);
     }
-    if !fields.get("jsonPayload").is_present() {
-        return None;
-    }
     if holder(fields.get("jsonPayload")).is_some() {
         return Some(Shape::Log);
     }
-    fields.get("logName").text().filter(|name| name.contains("threatdetection.googleapis.com")).map(|_| Shape::DetectorLog)
+    let text = |name: &str| fields.get(name).str();
+    if let Some(log) = text("logName").filter(|log| log.contains("/logs/")) {
+        let detector = fields.get("jsonPayload").is_present() && log.contains("threatdetection.googleapis.com");
+        return Some(Shape::Nothing(if detector { &DETECTOR_LOG } else { &LOG_ENTRY }));
+    }
+    if text("kind") == Some("admin#reports#activity") {
+        return Some(Shape::Nothing(&WORKSPACE_ACTIVITY));
+    }
+    fields.get("asset").any(&["assetType", "asset_type"]).is_present().then_some(Shape::Nothing(&ASSET_CHANGE))
 }
 
 /// The shapes that need no unwrapping first.
 fn holder(fields: Json<'_, '_>) -> Option<Shape> {
-    if fields.get("listFindingsResults").is_present() {
+    if fields.get("listFindingsResults").is_present() || is_empty_listing(fields) {
         return Some(Shape::Listing);
     }
-    if fields.get("finding").is_present() {
-        let finding = fields.get("finding");
-        let known = fields.get("notificationConfigName").is_present() || is_named(finding) || finding.get("category").is_present();
-        return known.then_some(Shape::Notification);
+    let notified = fields.any(NOTIFICATION).is_present();
+    let finding = fields.get("finding");
+    if finding.is_present() {
+        return (notified || is_named(finding) || finding.get("category").is_present()).then_some(Shape::Notification);
     }
-    if fields.get("notificationConfigName").is_present() {
+    if notified {
         return Some(Shape::Notification);
     }
-    if fields.get("findings").is_list()
-        && let Some(first) = fields.get("findings").items().next()
-    {
-        let inner = first.get("finding");
-        return (is_named(first) || is_named(inner)).then_some(Shape::Findings);
+    if let Some(first) = fields.get("findings").items().next() {
+        return (is_named(first) || is_named(first.get("finding"))).then_some(Shape::Findings);
     }
-    let finding = ["category", "state", "findingClass", "resourceName"].iter().any(|name| fields.get(name).is_present());
+    let finding = ["category", "state", "findingClass", "resourceName", "resource_name"].iter().any(|name| fields.get(name).is_present());
     (is_named(fields) && finding).then_some(Shape::Bare)
+}
+
+const NOTIFICATION: &[&str] = &["notificationConfigName", "notification_config_name"];
+
+/// The API leaves an empty list out of its answer.
+fn is_empty_listing(fields: Json<'_, '_>) -> bool {
+    let known = |name: &str| ["readTime", "totalSize", "nextPageToken"].iter().any(|known| known.eq_ignore_ascii_case(name));
+    fields.get("readTime").is_present() && fields.members().all(|(name, _)| known(name))
 }
 
 fn is_named(finding: Json<'_, '_>) -> bool {
@@ -107,42 +136,64 @@ fn name<'a>(finding: Json<'_, 'a>) -> Option<Text<'a>> {
     finding.text_of(&["name", "canonicalName", "canonical_name"])
 }
 
+/// A finding with what comes beside it.
+#[derive(Clone, Copy)]
+struct Parts<'d, 'a> {
+    /// All of it, as received.
+    event: Json<'d, 'a>,
+    finding: Json<'d, 'a>,
+    resource: Json<'d, 'a>,
+    properties: Json<'d, 'a>,
+}
+
+impl<'d, 'a> Parts<'d, 'a> {
+    /// The finding's own object and the one beside it; some exports move `sourceProperties` out as well.
+    fn of(event: Json<'d, 'a>, finding: Json<'d, 'a>) -> Self {
+        let place = |names: &[&str], of: [Json<'d, 'a>; 2]| {
+            of.into_iter().map(|of| object(of, names)).find(|found| !is_empty(*found)).unwrap_or(event.absent())
+        };
+        let packed = finding.any(PROPERTIES);
+        let properties = if packed.str().is_some() { packed } else { place(PROPERTIES, [finding, event]) };
+        Parts { event, finding, resource: place(&["resource"], [event, finding]), properties }
+    }
+}
+
 fn read_at<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>, depth: usize) -> Result<(), NormalizeError> {
     let unrecognised = || NormalizeError::Unrecognised { looked_like: event.names(), accepted: ACCEPTED };
     match shape(event).filter(|_| depth <= MAX_DEPTH).ok_or_else(unrecognised)? {
-        Shape::Notification => {
-            let deleted = event.text_of(&["deletedFinding", "deleted_finding"]).is_some_and(|deleted| deleted.eq_ignore_ascii_case("true"));
-            take(event, event.get("finding"), event.get("resource"), deleted, reading);
-        }
-        Shape::Bare => take(event, event, event.absent(), false, reading),
-        Shape::Findings => list(event, "findings", reading, depth)?,
-        Shape::Listing => list(event, "listFindingsResults", reading, depth)?,
+        Shape::Notification => take(Parts::of(event, event.get("finding")), reading),
+        Shape::Bare => take(Parts::of(event, event), reading),
+        Shape::Findings => list(event, "findings", reading, depth),
+        Shape::Listing => list(event, "listFindingsResults", reading, depth),
         Shape::Log => read_at(event.get("jsonPayload"), reading, depth + 1)?,
-        Shape::DetectorLog => reading.passed_over.push(&DETECTOR_LOG),
+        Shape::Nothing(rule) => reading.passed_over.push(rule),
     }
     Ok(())
 }
 
-fn list<'a>(event: Json<'_, 'a>, field: &'static str, reading: &mut Reading<'a>, depth: usize) -> Result<(), NormalizeError> {
+fn list<'a>(event: Json<'_, 'a>, field: &'static str, reading: &mut Reading<'a>, depth: usize) {
     let list = event.get(field);
-    if !list.is_list() {
-        return Err(problem(KIND, field, "not a list", "an array of findings"));
+    if list.is_present() && !list.is_list() && !list.is_object() {
+        reading.faults.push(problem(field, "not a list", "an array of findings"));
     }
+    // What the findings share.
+    let shared = object(event, &["resource"]).is_present() || event.any(PROPERTIES).is_present();
     for item in list.items() {
-        if let Err(error) = read_at(item, reading, depth + 1) {
+        if shared && !item.get("finding").is_present() {
+            take(Parts::of(event, item), reading);
+        } else if let Err(error) = read_at(item, reading, depth + 1) {
             reading.faults.push(error);
         }
     }
-    Ok(())
 }
 
-fn take<'a>(event: Json<'_, 'a>, fields: Json<'_, 'a>, beside: Json<'_, 'a>, deleted: bool, reading: &mut Reading<'a>) {
-    if fields.text_of(&["findingClass", "finding_class"]).is_some_and(|class| class == "SCC_ERROR") {
+fn take<'a>(parts: Parts<'_, 'a>, reading: &mut Reading<'a>) {
+    if parts.finding.text_of(&["findingClass", "finding_class"]).is_some_and(|class| class.eq_ignore_ascii_case("SCC_ERROR")) {
         reading.passed_over.push(&SCANNER_ERROR);
         return;
     }
-    let resource = if is_empty(beside) { fields.get("resource") } else { beside };
-    reading.take(finding(fields, resource).map(|mut finding| {
+    let deleted = parts.event.any(&["deletedFinding", "deleted_finding"]).str().is_some_and(|deleted| deleted.eq_ignore_ascii_case("true"));
+    reading.take(finding(parts).map(|mut finding| {
         if deleted {
             finding.activity = Activity::Close;
             finding.status = FindingStatus::Deleted;
@@ -150,28 +201,35 @@ fn take<'a>(event: Json<'_, 'a>, fields: Json<'_, 'a>, beside: Json<'_, 'a>, del
                 compliance.status = ComplianceStatus::Unknown;
             }
         }
-        finding.raw = Cow::Borrowed(event.raw());
         finding
     }));
 }
 
-fn problem(kind: &'static str, field: &'static str, problem: &'static str, expected: &'static str) -> NormalizeError {
-    NormalizeError::Field { kind, field: field.into(), problem: problem.into(), expected: expected.into() }
+fn problem(field: &'static str, problem: &'static str, expected: &'static str) -> NormalizeError {
+    NormalizeError::Field { kind: KIND, field: field.into(), problem: problem.into(), expected: expected.into() }
 }
 
-fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
+/// A word of an enumeration, but for its `…_UNSPECIFIED`.
+fn word<'a>(fields: Json<'_, 'a>, names: &[&str]) -> Option<Text<'a>> {
+    fields.text_of(names).filter(|word| !word.ends_with("_UNSPECIFIED"))
+}
+
+fn finding<'a>(parts: Parts<'_, 'a>) -> Result<Finding<'a>, NormalizeError> {
     const NAME: &str = "{organizations|folders|projects}/…/sources/…/findings/…";
-    let name = name(fields).ok_or_else(|| problem(KIND, "finding.name", "missing", NAME))?;
-    let uid = FindingName::parse(&name).ok_or_else(|| problem(KIND, "finding.name", "not the name of a finding", NAME))?.uid();
+    let fields = parts.finding;
+    let properties = Properties::read(parts.properties);
+    let name = name(fields).ok_or_else(|| problem("finding.name", "missing", NAME))?;
+    let uid = FindingName::parse(&name).ok_or_else(|| problem("finding.name", "not the name of a finding", NAME))?.uid();
 
     let category = fields.get("category").text();
     let vulnerability = vulnerability(fields);
-    let class = class(fields.text_of(&["findingClass", "finding_class"]).as_deref(), category.as_deref(), vulnerability.is_some());
-    let resource = resource(fields, about);
+    let class_word = word(fields, &["findingClass", "finding_class"]);
+    let class = class(class_word.as_deref(), category.as_deref(), vulnerability.is_some());
+    let resource = resource(fields, parts.resource, &properties);
 
     let product = Product {
         name: fields
-            .text_of(&["parentDisplayName", "parent_display_name", "sourceDisplayName"])
+            .text_of(&["parentDisplayName", "parent_display_name", "sourceDisplayName", "source_display_name"])
             .unwrap_or(Cow::Borrowed("Security Command Center")),
         vendor: Cow::Borrowed("Google Cloud"),
         uid: part(&name, |name| name.split_once("/locations/").or_else(|| name.split_once("/findings/")).map(|(source, _)| source)),
@@ -182,23 +240,29 @@ fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>,
     finding.source_ref.account = part(&name, |name| FindingName::parse(name).map(|name| name.owner));
     finding.source_ref.location = part(&name, |name| FindingName::parse(name)?.location);
     finding.source_ref.id = name;
+    finding.raw = Cow::Borrowed(parts.event.raw());
 
     finding.title = category.clone().unwrap_or(Cow::Owned(uid));
-    finding.desc = fields.get("description").text().or_else(|| property(fields, &["Explanation", "summary_message"]));
+    finding.desc = fields.get("description").text().or_else(|| properties.text(&["Explanation", "summary_message"]));
     finding.types = category.clone().into_iter().collect();
     finding.rule.clone_from(&category);
 
-    let severity = fields.get("severity").text().or_else(|| property(fields, &["SeverityLevel", "severityLevel", "detectionPriority"]));
+    let severity = word(fields, &["severity"])
+        .or_else(|| properties.text(&["SeverityLevel", "detectionPriority"]))
+        .or_else(|| fields.get("severity").text());
     finding.severity = severity.as_deref().map_or(Severity::Unknown, Severity::parse);
     finding.severity_original = severity;
 
     let state = fields.get("state").text();
-    let muted = fields.get("mute").text().filter(|mute| mute.eq_ignore_ascii_case("MUTED"));
-    match state.as_deref() {
-        Some("INACTIVE") => (finding.status, finding.activity) = (FindingStatus::Resolved, Activity::Close),
-        _ if muted.is_some() => finding.status = FindingStatus::Suppressed,
-        Some("ACTIVE") => finding.status = FindingStatus::New,
-        _ => {}
+    let is_state = |word: &str| state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case(word));
+    let active = is_state("ACTIVE");
+    let muted = muted(fields);
+    if is_state("INACTIVE") {
+        (finding.status, finding.activity) = (FindingStatus::Resolved, Activity::Close);
+    } else if muted.is_some() {
+        finding.status = FindingStatus::Suppressed;
+    } else if active {
+        finding.status = FindingStatus::New;
     }
     finding.status_original = if finding.status == FindingStatus::Suppressed { muted } else { state.clone() };
 
@@ -206,23 +270,23 @@ fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>,
     finding.last_seen = finding.time;
     finding.created = fields.time_of(&["createTime", "create_time"]);
 
+    let (standards, requirements) = standards(fields, parts.properties);
     if class == FindingClass::Compliance {
-        let (standards, requirements) = standards(fields);
         // Inactive does not prove that the resource passes: it may be gone, or somebody closed the finding by hand.
-        let status = if state.as_deref() == Some("ACTIVE") { ComplianceStatus::Fail } else { ComplianceStatus::Unknown };
+        let status = if active { ComplianceStatus::Fail } else { ComplianceStatus::Unknown };
         finding.compliance =
             Some(Compliance { control: category, standards, requirements, status, status_code: state, status_detail: None });
+    } else if !standards.is_empty() {
+        finding.compliance = Some(Compliance { standards, requirements, ..Compliance::default() });
     }
-    if class == FindingClass::Vulnerability {
-        finding.vulnerabilities = vulnerability.into_iter().collect();
-    }
-    let advice = fields.text_of(&["nextSteps", "next_steps"]).or_else(|| property(fields, &["Recommendation", "recommendation"]));
-    let references: Vec<Text<'a>> = fields.text_of(&["externalUri", "external_uri"]).into_iter().collect();
+    finding.vulnerabilities = vulnerability.into_iter().collect();
+    let advice = fields.text_of(&["nextSteps", "next_steps"]).or_else(|| properties.text(&["Recommendation"]));
+    let mut references: Vec<Text<'a>> = fields.text_of(&["externalUri", "external_uri"]).into_iter().collect();
+    references.extend(fields.path(&["vulnerability", "cve", "references"]).items().filter_map(|link| link.get("uri").text()));
     if advice.is_some() || !references.is_empty() {
         finding.guidance = Some(Guidance { desc: advice.unwrap_or_default(), references });
     }
-    let exposure = object(fields, &["attackExposure", "attack_exposure"]);
-    finding.risk = exposure.get("score").text().map(|score| Risk { score: Some(score), ..Risk::default() });
+    finding.risk = risk(fields);
 
     if let Some(resource) = resource {
         finding.account.clone_from(&resource.account);
@@ -232,85 +296,61 @@ fn finding<'a>(fields: Json<'_, 'a>, about: Json<'_, 'a>) -> Result<Finding<'a>,
     Ok(finding)
 }
 
+/// The word that mutes a finding: the present one, or that of a static mute alone.
+fn muted<'a>(fields: Json<'_, 'a>) -> Option<Text<'a>> {
+    let word = word(fields, &["mute"]).or_else(|| {
+        let mute = object(object(fields, &["muteInfo", "mute_info"]), &["staticMute", "static_mute"]);
+        mute.get("state").text()
+    });
+    word.filter(|mute| mute.eq_ignore_ascii_case("MUTED"))
+}
+
+/// The score of Security Command Center's attack path simulation, where there was one; the name of its result; what the source
+/// counts as making up the risk: the findings of a toxic combination or chokepoint, and its categories of risk.
+fn risk<'a>(fields: Json<'_, 'a>) -> Option<Risk<'a>> {
+    let exposure = object(fields, &["attackExposure", "attack_exposure"]);
+    let toxic = object(fields, &["toxicCombination", "toxic_combination"]);
+    let choke = fields.get("chokepoint");
+    let calculated = exposure.get("state").str() == Some("CALCULATED");
+    // Exports that write every field give 0 for "never computed".
+    let nonzero = |score: &Text<'_>| score.parse::<f64>().is_ok_and(|score| score != 0.0);
+    let score = exposure
+        .get("score")
+        .text()
+        .filter(|score| calculated || nonzero(score))
+        .or_else(|| toxic.text_of(&["attackExposureScore", "attack_exposure_score"]).filter(nonzero))
+        .or_else(|| fields.get("vulnerability").text_of(&["providerRiskScore", "provider_risk_score"]));
+    let mut factors: Vec<Text<'a>> =
+        fields.get("risks").items().filter_map(|risk| risk.text_of(&["riskCategory", "risk_category"])).collect();
+    for related in [toxic, choke].map(|of| of.any(&["relatedFindings", "related_findings"])) {
+        factors.extend(related.texts());
+    }
+    let path = exposure.text_of(&["attackExposureResult", "attack_exposure_result"]);
+    let risk = Risk { level: None, score, factors, attack_paths: path.into_iter().collect() };
+    (risk != Risk::default()).then_some(risk)
+}
+
 /// The class by `findingClass`; without one by the category's spelling: scanners write `PUBLIC_BUCKET_ACL`, detectors
 /// `Malware: Bad IP`.
-fn class(word: Option<&str>, category: Option<&str>, has_cve: bool) -> FindingClass {
+fn class(word: Option<&str>, category: Option<&str>, vulnerable: bool) -> FindingClass {
     let scanner = |category: &str| category.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     match word {
-        Some("VULNERABILITY") if has_cve => FindingClass::Vulnerability,
+        Some("VULNERABILITY") | None if vulnerable => FindingClass::Vulnerability,
         Some("MISCONFIGURATION" | "POSTURE_VIOLATION" | "VULNERABILITY") => FindingClass::Compliance,
-        Some("THREAT" | "OBSERVATION" | "EXTERNAL_EXPOSURE" | "TOXIC_COMBINATION" | "CHOKEPOINT" | "SENSITIVE_DATA_RISK" | "SECRET") => {
-            FindingClass::Detection
-        }
-        _ if category.is_some_and(scanner) => FindingClass::Compliance,
-        _ => FindingClass::Detection,
+        None if category.is_some_and(scanner) => FindingClass::Compliance,
+        Some(_) | None => FindingClass::Detection,
     }
 }
 
-/// The CVE of a finding, if it has one.
+/// The CVE or security bulletin of a finding, if it has one.
 fn vulnerability<'a>(fields: Json<'_, 'a>) -> Option<Vulnerability<'a>> {
-    let cve = fields.get("vulnerability").get("cve");
-    let id = cve.get("id").text().filter(|id| id.starts_with("CVE-"))?;
-    let score = object(cve, &["cvssv3", "cvssV3"]);
-    Some(Vulnerability { cve: Some(id), cvss: score.text_of(&["baseScore", "base_score"]), ..Vulnerability::default() })
-}
-
-/// The resource, out of the finding and the object that comes with it (flat in version 1, with one object per cloud in version 2).
-fn resource<'a>(finding: Json<'_, 'a>, about: Json<'_, 'a>) -> Option<Resource<'a>> {
-    let uid = finding.text_of(&["resourceName", "resource_name"]).or_else(|| about.get("name").text())?;
-    let aws = object(about, &["awsMetadata", "aws_metadata"]);
-    let azure = object(about, &["azureMetadata", "azure_metadata"]);
-    let provider = about.text_of(&["cloudProvider", "cloud_provider"]);
-    let cloud = match provider.as_deref().and_then(Cloud::parse) {
-        Some(cloud) => cloud,
-        None if !is_empty(aws) => Cloud::Aws,
-        None if !is_empty(azure) => Cloud::Azure,
-        None => Cloud::Gcp,
-    };
-    let mut resource = Resource::new(cloud, uid.clone());
-    match cloud {
-        Cloud::Gcp => {
-            resource.account = google_project(finding, about, &uid);
-            resource.region = part(&uid, |uid| ["zones", "regions", "locations"].iter().find_map(|key| segment(uid, key)));
-        }
-        Cloud::Aws => {
-            // Fixes need the ARN itself, which the full resource name may only contain.
-            if let Some(arn) = part(&uid, |uid| uid.find("arn:aws").and_then(|at| uid.get(at..))) {
-                resource.uid = arn;
-            }
-            let field = |at| part(&resource.uid, move |arn| arn.strip_prefix("arn:")?.split(':').nth(at).filter(|field| !field.is_empty()));
-            resource.account = account(object(aws, &["account"]), &["name"], field(3));
-            resource.region = field(2);
-        }
-        Cloud::Azure => {
-            if let Some(id) = part(&uid, |uid| uid.find("/subscriptions/").and_then(|at| uid.get(at..))) {
-                resource.uid = id;
-            }
-            let subscription = part(&resource.uid, |id| segment(id, "subscriptions"));
-            resource.account = account(object(azure, &["subscription"]), &["displayName", "display_name"], subscription);
-        }
+    let about = fields.get("vulnerability");
+    let cve = about.get("cve");
+    let id = cve.get("id").text().filter(|id| id.starts_with("CVE-"));
+    let bulletin = object(about, &["securityBulletin", "security_bulletin"]).text_of(&["bulletinId", "bulletin_id"]);
+    if id.is_none() && bulletin.is_none() {
+        return None;
     }
-    resource.region = about.get("location").text().or(resource.region);
-    resource.kind = about.get("type").text();
-    let last = |uid: &Text<'a>| part(uid, |uid| uid.rsplit('/').next().filter(|name| !name.is_empty()));
-    resource.name = about.text_of(&["displayName", "display_name"]).or_else(|| last(&resource.uid));
-    Some(resource)
-}
-
-fn google_project<'a>(finding: Json<'_, 'a>, about: Json<'_, 'a>, uid: &Text<'a>) -> Option<Account<'a>> {
-    const PROJECT: &[&str] = &["project", "projectName", "project_name"];
-    const DISPLAY: &[&str] = &["projectDisplayName", "project_display_name"];
-    let google = object(about, &["gcpMetadata", "gcp_metadata"]);
-    let names = [
-        Some(uid.clone()),
-        google.text_of(PROJECT).or_else(|| about.text_of(PROJECT)),
-        finding.text_of(&["canonicalName", "canonical_name"]),
-        about.text_of(&["resourcePathString", "resource_path_string"]),
-    ];
-    let ids = [property(finding, &["ProjectId", "projectId", "project_id"])];
-    project(&names, &ids, google.text_of(DISPLAY).or_else(|| about.text_of(DISPLAY)))
-}
-
-fn account<'a>(fields: Json<'_, 'a>, names: &[&str], fallback: Option<Text<'a>>) -> Option<Account<'a>> {
-    Some(Account { uid: fields.get("id").text().or(fallback)?, name: fields.text_of(names) })
+    let score = cve.get("cvssv3").text_of(&["baseScore", "base_score"]).filter(|score| score.parse() != Ok(0.0));
+    Some(Vulnerability { cve: id, advisory: bulletin, title: None, cvss: score })
 }

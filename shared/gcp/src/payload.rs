@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use stanch_core::cloud::{Account, Text, part};
 use stanch_core::json::{Doc, Json};
 
-const PROPERTIES: &[&str] = &["sourceProperties", "source_properties"];
+pub(crate) const PROPERTIES: &[&str] = &["sourceProperties", "source_properties"];
 
 /// The first of these fields that is an object with fields.
 pub(crate) fn object<'d, 'a>(fields: Json<'d, 'a>, names: &[&str]) -> Json<'d, 'a> {
@@ -18,27 +18,51 @@ pub(crate) fn is_empty(object: Json<'_, '_>) -> bool {
     object.members().next().is_none()
 }
 
-/// Text out of `sourceProperties`, which is an object or, in some exports, that object as JSON in a string.
-pub(crate) fn property<'a>(finding: Json<'_, 'a>, names: &[&str]) -> Option<Text<'a>> {
-    let properties = finding.any(PROPERTIES);
-    if properties.is_object() {
-        return properties.text_of(names);
+/// `sourceProperties`, which is an object or, in some exports, that object as JSON in a string.
+pub(crate) struct Properties<'d, 'a> {
+    object: Json<'d, 'a>,
+    /// The texts of one in a string.
+    unpacked: Vec<(String, String)>,
+}
+
+impl<'d, 'a> Properties<'d, 'a> {
+    pub(crate) fn read(properties: Json<'d, 'a>) -> Self {
+        let mut unpacked = Vec::new();
+        if let Some(doc) = properties.str().and_then(|text| Doc::read(text).ok()) {
+            unpacked.extend(doc.root().members().filter_map(|(name, value)| Some((name.to_string(), value.str()?.to_owned()))));
+        }
+        Properties { object: properties, unpacked }
     }
-    match properties.text()? {
-        Cow::Borrowed(inner) => Doc::read(inner).ok()?.root().text_of(names),
-        Cow::Owned(inner) => Doc::read(&inner).ok()?.root().text_of(names).map(|found| Cow::Owned(found.into_owned())),
+
+    /// The text of the first of several names that has one.
+    pub(crate) fn text(&self, names: &[&str]) -> Option<Text<'a>> {
+        let unpacked = |name: &&str| self.unpacked.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        self.object.text_of(names).or_else(|| names.iter().find_map(unpacked).map(|(_, text)| Cow::Owned(text.clone())))
+    }
+
+    /// The first resource that a detector names.
+    pub(crate) fn affected(&self) -> Option<Text<'a>> {
+        let mut affected = self.object.any(&["affectedResources", "affected_resources"]).items();
+        affected.find_map(|resource| resource.text_of(&["gcpResourceName", "gcp_resource_name"]))
     }
 }
 
-/// Standards (name and version in one text) and the requirements in them, out of `compliances` or the older
-/// `sourceProperties.compliance_standards`; each once, in the payload's order.
-pub(crate) fn standards<'a>(finding: Json<'_, 'a>) -> (Vec<Text<'a>>, Vec<Text<'a>>) {
+/// Standards (name and version in one text) and the requirements in them, out of `compliances`, the frameworks of
+/// `complianceDetails`, or the older `sourceProperties.compliance_standards`; each once, in the payload's order.
+pub(crate) fn standards<'a>(finding: Json<'_, 'a>, properties: Json<'_, 'a>) -> (Vec<Text<'a>>, Vec<Text<'a>>) {
     let mut found = (Vec::new(), Vec::new());
     for entry in finding.get("compliances").items() {
         add_standard(entry, None, &mut found);
     }
     if found.0.is_empty() {
-        for (name, entries) in object(finding, PROPERTIES).get("compliance_standards").members() {
+        for framework in object(finding, &["complianceDetails", "compliance_details"]).get("frameworks").items() {
+            found.0.extend(framework.text_of(&["displayName", "display_name", "name"]));
+            let controls = framework.get("controls").items();
+            found.1.extend(controls.filter_map(|control| control.text_of(&["displayName", "display_name", "controlName", "control_name"])));
+        }
+    }
+    if found.0.is_empty() {
+        for (name, entries) in properties.get("compliance_standards").members() {
             entries.items().for_each(|entry| add_standard(entry, Some(name.clone()), &mut found));
         }
     }
@@ -135,7 +159,8 @@ pub(crate) fn segment<'a>(name: &'a str, key: &str) -> Option<&'a str> {
 pub(crate) fn project<'a>(names: &[Option<Text<'a>>], ids: &[Option<Text<'a>>], display: Option<Text<'a>>) -> Option<Account<'a>> {
     let in_names: Vec<Text<'a>> = names.iter().flatten().filter_map(|name| part(name, |name| segment(name, "projects"))).collect();
     let candidates = || in_names.iter().chain(ids.iter().flatten()).chain(&display);
-    let uid = candidates().find(|id| is_project_id(id)).or_else(|| candidates().find(|id| is_number(id)))?.clone();
+    let any = || in_names.iter().find(|id| !matches!(id.as_ref(), "_" | "-"));
+    let uid = candidates().find(|id| is_project_id(id)).or_else(|| candidates().find(|id| is_number(id))).or_else(any)?.clone();
     Some(Account { name: display.filter(|display| *display != uid), uid })
 }
 

@@ -4,5 +4,6 @@ mod list;
 mod loopback;
 mod normalize;
 mod samples;
+mod shapes;
 mod sign;
 mod source;

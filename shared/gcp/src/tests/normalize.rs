@@ -1,12 +1,11 @@
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingClass, FindingStatus, Severity, Source};
-use stanch_core::json::Doc;
 use stanch_core::normalize::NormalizeError;
 
-use crate::{normalize, normalize_push, recognize};
+use crate::normalize;
 
 const V1: &str = include_str!("../../fixtures/v1_notification.json");
 const V2: &str = include_str!("../../fixtures/v2_notification.json");
@@ -15,9 +14,9 @@ const AWS: &str = include_str!("../../fixtures/aws_vulnerability.json");
 const NAME: &str = "organizations/9/sources/5/findings/f";
 
 fn one(json: &str) -> Finding<'static> {
-    let mut findings = normalize(json).unwrap();
-    assert_eq!(findings.len(), 1);
-    findings.remove(0).into_owned()
+    let mut reading = normalize(json).unwrap();
+    assert_eq!((reading.findings.len(), reading.faults.len(), reading.passed_over.len()), (1, 0, 0), "{json}");
+    reading.findings.remove(0).into_owned()
 }
 
 fn bare(extra: &Value) -> Finding<'static> {
@@ -26,8 +25,11 @@ fn bare(extra: &Value) -> Finding<'static> {
     one(&finding.to_string())
 }
 
-fn recognized(json: &str) -> Option<Source> {
-    recognize(Doc::read(json).unwrap().root())
+/// The rules by which a delivery is passed over.
+fn rules(json: &str) -> Vec<&'static str> {
+    let reading = normalize(json).unwrap_or_else(|error| panic!("{json}: {error}"));
+    assert_eq!((reading.findings.len(), reading.faults.len()), (0, 0), "{json}");
+    reading.passed_over.iter().map(|rule| rule.rule).collect()
 }
 
 fn push(data: &str) -> String {
@@ -81,7 +83,7 @@ fn one_finding_is_the_same_in_both_versions() {
 
 #[test]
 fn nothing_is_copied_that_need_not_be() {
-    let findings = normalize(V1).unwrap();
+    let findings = normalize(V1).unwrap().findings;
     for text in [&findings[0].title, &findings[0].resources[0].uid, &findings[0].source_ref.id, &findings[0].raw] {
         assert!(matches!(text, std::borrow::Cow::Borrowed(_)), "{text}");
     }
@@ -145,8 +147,7 @@ fn the_class_follows_finding_class_then_the_category() {
     ] {
         assert_eq!(bare(&json!({"findingClass": class, "category": category})).class, expected, "{class:?} {category}");
     }
-    let error = normalize(&json!({"name": NAME, "category": "API_DISABLED", "findingClass": "SCC_ERROR"}).to_string()).unwrap_err();
-    assert!(matches!(error, NormalizeError::NotAFinding { .. }), "{error}");
+    assert_eq!(rules(&json!({"name": NAME, "category": "API_DISABLED", "findingClass": "SCC_ERROR"}).to_string()), ["scc-error"]);
 }
 
 #[test]
@@ -216,11 +217,13 @@ fn every_wrapping_is_recognised_and_opened() {
         serde_json::from_str(&push(&STANDARD.encode(note.to_string()))).unwrap(),
     ] {
         let text = wrapped.to_string();
-        assert_eq!(recognized(&text), Some(Source::Scc), "{text}");
         assert_eq!(one(&text).uid, "sources/5/findings/f", "{text}");
     }
-    assert_eq!(normalize(&json!([note, note]).to_string()).unwrap().len(), 2);
-    assert_eq!(normalize(r#"{"listFindingsResults":[],"readTime":"2026-01-01T00:00:00Z"}"#).unwrap(), []);
+    assert_eq!(normalize(&json!([note, note]).to_string()).unwrap().findings.len(), 2);
+    for empty in [r#"{"listFindingsResults":[],"readTime":"2026-01-01T00:00:00Z"}"#, r#"{"readTime":"2026-01-01T00:00:00Z","totalSize":0}"#]
+    {
+        assert_eq!(rules(empty), Vec::<&str>::new(), "an empty list holds nothing: {empty}");
+    }
 }
 
 #[test]
@@ -233,57 +236,43 @@ fn what_is_not_for_this_connector_is_left_alone() {
         r#"{"name":"organizations/9/sources/5","displayName":"x","category":"a"}"#,
         r#"{"name":"x","category":"y"}"#,
         r#"{"message":"hello","subscription":"s"}"#,
-        r#"{"logName":"projects/p/logs/x","jsonPayload":{"a":1}}"#,
-        r#"{"kind":"admin#reports#activity"}"#,
+        r#"{"jsonPayload":{"a":1}}"#,
+        r#"{"asset":{"name":"x"}}"#,
     ] {
-        assert_eq!(recognized(other), None, "{other}");
         assert!(matches!(normalize(other), Err(NormalizeError::Unrecognised { .. })), "{other}");
     }
     let nested = (0..50).fold(
         json!({"name": NAME, "category": "A"}),
         |inner, _| json!({"finding": {"name": NAME, "category": "A"}, "listFindingsResults": [inner]}),
     );
-    assert!(matches!(normalize(&nested.to_string()), Err(NormalizeError::Unrecognised { .. })));
-    let detector = r#"{"logName":"projects/p/logs/threatdetection.googleapis.com%2Fdetection","jsonPayload":{"detectionCategory":{}}}"#;
-    assert!(matches!(normalize(detector), Err(NormalizeError::NotAFinding { .. })));
-}
-
-#[test]
-fn pushed_messages_are_decoded_in_either_alphabet() {
-    // The bytes of `>>>` and `???` differ between the two alphabets.
-    let note = json!({"finding": {"name": NAME, "category": "A", "description": "<<???>>>~~~"}}).to_string();
-    let standard = STANDARD.encode(&note);
-    for data in [standard.clone(), URL_SAFE_NO_PAD.encode(&note), standard.trim_end_matches('=').to_owned(), format!("{standard}\n")] {
-        let findings = normalize_push(&push(&data)).unwrap();
-        assert_eq!(findings[0].desc.as_deref(), Some("<<???>>>~~~"), "{data}");
-        assert_eq!(findings[0].raw, note);
+    let nested = nested.to_string();
+    let reading = normalize(&nested).unwrap();
+    assert_eq!((reading.findings.len(), reading.faults.len()), (0, 1), "what is nested too deep is told");
+    for (event, rule) in [
+        (
+            r#"{"logName":"projects/p/logs/threatdetection.googleapis.com%2Fdetection","jsonPayload":{"detectionCategory":{}}}"#,
+            "scc-detector-log",
+        ),
+        (r#"{"logName":"projects/p/logs/x","jsonPayload":{"a":1}}"#, "google-log-entry"),
+        (r#"{"logName":"projects/p/logs/cloudaudit.googleapis.com%2Factivity","protoPayload":{"a":1}}"#, "google-log-entry"),
+        (r#"{"kind":"admin#reports#activity","id":{}}"#, "google-workspace-activity"),
+        (
+            r#"{"asset":{"name":"//storage.googleapis.com/b","assetType":"storage.googleapis.com/Bucket"},"window":{}}"#,
+            "google-asset-change",
+        ),
+    ] {
+        assert_eq!(rules(event), [rule], "{event}");
+        assert!(crate::NO_FINDINGS.iter().any(|known| known.rule == rule));
     }
 }
 
 #[test]
-fn unusable_messages_say_what_is_wrong() {
-    let field = |json: &str| match normalize_push(json) {
-        Err(NormalizeError::Field { field, problem, .. }) => format!("{field} {problem}"),
-        other => panic!("{json}: {other:?}"),
-    };
-    assert_eq!(field(&push("")), "message.data empty");
-    assert_eq!(
-        field(r#"{"message":{"attributes":{"a":"b"},"messageId":"1"},"subscription":"s"}"#),
-        "message.data missing (the message has attributes only)"
-    );
-    assert_eq!(field(r#"{"message":{"data":{}},"subscription":"s"}"#), "message.data not a text");
-    assert_eq!(field(&push("%%%")), "message.data not base64");
-    assert_eq!(field(&push(&STANDARD.encode([0xff, 0xfe]))), "message.data base64 of something that is no UTF-8 text");
-    assert_eq!(field(&push(&STANDARD.encode(r#"{"notificationConfigName":"n"}"#))), "finding.name missing");
-    assert_eq!(
-        field(&push(&STANDARD.encode(r#"{"finding":{"name":"findings/1","category":"A"}}"#))),
-        "finding.name not the name of a finding"
-    );
-    assert!(matches!(normalize_push(&push(&STANDARD.encode("{oops"))), Err(NormalizeError::Json { .. })));
-    assert!(matches!(normalize_push(V1), Err(NormalizeError::Unrecognised { .. })));
-    let mut deep = V1.to_owned();
-    for _ in 0..10 {
-        deep = push(&STANDARD.encode(&deep));
-    }
-    assert!(matches!(normalize_push(&deep), Err(NormalizeError::Unrecognised { .. })));
+fn a_pushed_finding_is_as_one_that_was_read() {
+    let pushed = normalize(&push(&STANDARD.encode(V2))).unwrap().findings.remove(0).into_owned();
+    assert_eq!(pushed, one(V2));
+    let broken = push(&STANDARD.encode(r#"{"finding":{"name":"findings/1","category":"A"}}"#));
+    let reading = normalize(&broken).unwrap();
+    assert!(reading.faults[0].to_string().contains("`finding.name` is not the name of a finding"));
+    let reading = normalize(r#"{"notificationConfigName":"n"}"#).unwrap();
+    assert!(reading.faults[0].to_string().contains("`finding.name` is missing"));
 }
