@@ -3,6 +3,7 @@
 /// The parts of an ARN: `arn:partition:service:region:account:resource`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arn<'a> {
+    pub partition: &'a str,
     pub service: &'a str,
     pub region: &'a str,
     pub account: &'a str,
@@ -16,8 +17,8 @@ impl<'a> Arn<'a> {
         if parts.next()? != "arn" {
             return None;
         }
-        let _partition = parts.next()?;
-        Some(Arn { service: parts.next()?, region: parts.next()?, account: parts.next()?, resource: parts.next()? })
+        let (partition, service) = (parts.next()?, parts.next()?);
+        Some(Arn { partition, service, region: parts.next()?, account: parts.next()?, resource: parts.next()? })
     }
 
     /// The account, where it is one of a customer (`aws` and empty are not).
@@ -42,6 +43,21 @@ impl<'a> Arn<'a> {
         };
         (!name.is_empty()).then_some(name)
     }
+}
+
+/// The account an ARN names; see [`Arn::account`].
+pub(crate) fn account_in(arn: &str) -> Option<&str> {
+    Arn::parse(arn)?.account()
+}
+
+/// The region an ARN names.
+pub(crate) fn region_in(arn: &str) -> Option<&str> {
+    Arn::parse(arn)?.region()
+}
+
+/// The short name in an ARN; see [`Arn::name`].
+pub(crate) fn name_in(arn: &str) -> Option<&str> {
+    Arn::parse(arn)?.name()
 }
 
 /// Whether a text is an AWS account id.

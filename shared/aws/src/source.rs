@@ -1,5 +1,6 @@
 //! Security Hub as a source: asks for a finding with our own credentials, lists findings, and writes their status back.
 
+mod insight;
 mod list;
 
 use std::collections::HashMap;

@@ -1,7 +1,12 @@
-use std::path::{Path, PathBuf};
+//! What is read of findings of our own making, and of real ones.
+
+mod mutated;
+mod native;
+mod samples;
 
 use serde_json::{Value, json};
 use stanch_core::cloud::Cloud;
+use stanch_core::finding::{Activity, ComplianceStatus, FindingClass, FindingStatus, Severity, Source};
 
 use super::*;
 
@@ -13,9 +18,10 @@ const CIS: &str = include_str!("../../fixtures/cis.json");
 const AZURE: &str = include_str!("../../fixtures/azure_resource.json");
 
 fn one(json: &str) -> Finding<'_> {
-    let mut findings = normalize(json).unwrap();
-    assert_eq!(findings.len(), 1);
-    findings.remove(0)
+    let mut reading = normalize(json).unwrap();
+    assert!(reading.faults.is_empty() && reading.passed_over.is_empty(), "{reading:?}");
+    assert_eq!(reading.findings.len(), 1);
+    reading.findings.remove(0)
 }
 
 #[test]
@@ -97,8 +103,6 @@ fn a_resource_of_another_cloud_is_routed_there_while_the_source_stays_in_aws() {
     assert_eq!((f.cloud, f.resources[0].cloud), (Cloud::Azure, Cloud::Azure));
     assert_eq!(f.account.unwrap().uid, "0f0f0f0f-0000-4000-8000-000000000003");
     assert_eq!(f.source_ref.account.as_deref(), Some("111122223333"));
-    assert_eq!(resource_cloud("//compute.googleapis.com/projects/p", None, None, None), Cloud::Gcp);
-    assert_eq!(resource_cloud("AWS::::Account:111122223333", Some("AwsAccount"), None, Some("aws")), Cloud::Aws);
 }
 
 /// The smallest finding, with changes on top.
@@ -141,6 +145,7 @@ fn the_control_of_a_finding_per_standard_is_found_where_each_product_puts_it() {
             f["ProductArn"] = json!(format!("arn:aws:securityhub:eu-west-1::product/{product}"));
             f["GeneratorId"] = json!(generator);
             f["ProductFields"] = fields;
+            f["Types"] = json!(["Software and Configuration Checks/AWS Security Best Practices/External Access Granted"]);
             f["Compliance"] = json!({"Status": "FAILED"});
         });
         one(&json).into_owned().compliance.unwrap().control.unwrap().into_owned()
@@ -152,6 +157,13 @@ fn the_control_of_a_finding_per_standard_is_found_where_each_product_puts_it() {
         "cis-aws-foundations-benchmark/v/1.4.0/1.3"
     );
     assert_eq!(control("prowler/prowler", "prowler-ec2_imdsv2", json!("odd")), "ec2_imdsv2");
+    let own = "111122223333/default";
+    assert_eq!(control(own, "prowler-ec2_imdsv2", json!({"ProviderName": "Prowler"})), "ec2_imdsv2");
+    let rule = "arn:aws:config:eu-west-1:111122223333:config-rule/config-rule-k5r9xw";
+    assert_eq!(control("aws/config", rule, json!({"aws/config/ConfigRuleName": "s3-closed"})), "s3-closed");
+    assert_eq!(control("aws/config", rule, json!({})), "config-rule-k5r9xw");
+    assert_eq!(control("aws/access-analyzer", "aws/access-analyzer", json!({})), "External Access Granted");
+    assert_eq!(control(own, "arn:aws:ec2:eu-west-1:111122223333:volume/vol-1", json!({"RuleId": "disks"})), "disks");
 }
 
 #[test]
@@ -175,6 +187,22 @@ fn severity_falls_back_from_label_to_number() {
 }
 
 #[test]
+fn the_account_of_a_products_vendor_is_not_the_findings() {
+    let json = minimal(|f| {
+        f["AwsAccountId"] = Value::Null;
+        f["ProductArn"] = json!("arn:aws:securityhub:eu-west-1:517716713836:product/crowdstrike/crowdstrike-falcon");
+    });
+    let f = one(&json);
+    assert_eq!((f.account.as_ref(), f.source_ref.account.as_deref(), f.region.as_deref()), (None, None, Some("eu-west-1")));
+    let json = minimal(|f| {
+        f["AwsAccountId"] = Value::Null;
+        f["Resources"][0]["Id"] = json!("arn:aws:sqs:eu-west-3:444455556666:orders");
+    });
+    let f = one(&json);
+    assert_eq!((f.source_ref.account.as_deref(), f.region.as_deref()), (Some("444455556666"), Some("eu-west-3")));
+}
+
+#[test]
 fn odd_types_in_a_finding_cost_only_that_field() {
     let json = minimal(|f| {
         f["Severity"] = json!("HIGH");
@@ -193,126 +221,95 @@ fn odd_types_in_a_finding_cost_only_that_field() {
 fn batches_keep_every_finding_and_pass_over_what_is_none() {
     let other = r#"{"source":"aws.ec2","detail-type":"EC2 Instance State-change Notification","detail":{}}"#;
     let batch = format!("[{CONTROL},{other},{CONTROL_V2}]");
-    let sources: Vec<_> = normalize(&batch).unwrap().iter().map(|f| f.source).collect();
+    let reading = normalize(&batch).unwrap();
+    let sources: Vec<_> = reading.findings.iter().map(|f| f.source).collect();
     assert_eq!(sources, [Source::SecurityHub, Source::SecurityHubV2]);
-    assert!(matches!(normalize(other), Err(NormalizeError::NotAFinding { .. })));
-    let empty = r#"{"source":"aws.securityhub","detail-type":"Security Hub Findings - Imported","detail":{"findings":[]}}"#;
-    assert!(normalize(empty).unwrap().is_empty());
-    assert!(normalize(r#"{"Findings":[]}"#).unwrap().is_empty());
+    assert_eq!(passed_over(&reading), ["aws-service-event"]);
+    for empty in
+        [r#"{"source":"aws.securityhub","detail-type":"Security Hub Findings - Imported","detail":{"findings":[]}}"#, r#"{"Findings":[]}"#]
+    {
+        let reading = normalize(empty).unwrap();
+        assert!(reading.findings.is_empty() && reading.faults.is_empty() && reading.passed_over.is_empty(), "{reading:?}");
+    }
 }
 
 #[test]
-fn what_is_no_finding_says_what_it_is() {
+fn one_finding_that_cannot_be_read_does_not_cost_the_others() {
+    let good = minimal(|f| f["Id"] = json!("good"));
+    let bad = minimal(|f| f["Id"] = json!({"n": 1}));
+    let text = format!(
+        r#"{{"source":"aws.securityhub","detail-type":"Security Hub Findings - Custom Action","detail":{{"findings":[{bad},{good}]}}}}"#
+    );
+    let reading = normalize(&text).unwrap();
+    assert_eq!(reading.findings.iter().map(|f| &*f.uid).collect::<Vec<_>>(), ["good"]);
+    assert!(reading.faults[0].to_string().contains("field `Id` is missing"), "{:?}", reading.faults);
+}
+
+fn passed_over(reading: &Reading<'_>) -> Vec<&'static str> {
+    reading.passed_over.iter().map(|rule| rule.rule).collect()
+}
+
+#[test]
+fn what_is_no_finding_is_known_by_its_shape() {
+    let event = |source: &str, kind: &str| json!({"source": source, "detail-type": kind, "detail": {}}).to_string();
     for (json, expected) in [
-        (r#"{"source":"aws.securityhub","detail-type":"Security Hub Insight Results","detail":{}}"#, "insight result is not a finding"),
-        (r#"{"source":"aws.guardduty","detail-type":"GuardDuty Finding","detail":{}}"#, "as Security Hub passes them on"),
-        (r#"{"Records":[{"messageId":"1","body":"{}","eventSource":"aws:sqs"}]}"#, "hand over each record's `body`"),
+        (event("aws.securityhub", "Security Hub Insight Results"), "security-hub-insight-result"),
+        (event("aws.securityhub", "AWS API Call via CloudTrail"), "security-hub-other-event"),
+        (event("aws.inspector2", "Inspector2 Scan"), "aws-service-event"),
+        (event("aws.macie", "Macie Finding"), "aws-service-event"),
+        (event("acme.shop", "order"), "event-of-a-service"),
+        (json!({"InsightResults": {"GroupByAttribute": "ResourceId", "ResultValues": []}}).to_string(), "security-hub-insight-result"),
+        (json!({"ProcessedFindings": [], "UnprocessedFindings": []}).to_string(), "security-hub-answer"),
+        (json!({"Controls": [{"ControlStatus": "ENABLED"}], "NextToken": "x"}).to_string(), "security-hub-answer"),
+        (json!({"EvaluationResults": []}).to_string(), "aws-config-answer"),
+        (
+            json!({"findings": [{"id": "1", "resourceType": "AWS::S3::Bucket", "resourceOwnerAccount": "1", "analyzedAt": "x"}]})
+                .to_string(),
+            "access-analyzer-answer",
+        ),
+        (json!({"AwsS3Bucket": {"OwnerId": "x"}}).to_string(), "asff-fragment"),
+        (json!({"Type": "AwsS3Bucket", "Id": "arn:aws:s3:::b", "Partition": "aws"}).to_string(), "asff-fragment"),
+    ] {
+        let reading = normalize(&json).unwrap();
+        assert_eq!(passed_over(&reading), [expected], "{json}");
+        assert!(reading.findings.is_empty() && reading.faults.is_empty(), "{json}");
+    }
+}
+
+#[test]
+fn what_is_not_ours_is_left_to_others() {
+    for json in [
+        r#"{"findings":[{"sourceProperties":{}}]}"#,
+        r#"{"findings":[]}"#,
+        r#"{"class_uid":2004,"metadata":{"product":{"name":"Prowler","uid":"prowler"}}}"#,
+        r#"{"NextToken":"x","Rules":[]}"#,
+        r#"{"Awsome":{"a":1}}"#,
+        r#"{"AwsA":{},"AwsB":{}}"#,
+        "{}",
+        "7",
+    ] {
+        assert!(matches!(normalize(json), Err(NormalizeError::Unrecognised { .. })), "{json}");
+    }
+}
+
+#[test]
+fn what_should_be_a_finding_and_cannot_be_read_says_why() {
+    for (json, expected) in [
         (r#"{"source":"aws.securityhub","detail-type":"Findings Imported V2","detail":{}}"#, "`detail.findings` is missing"),
-        (r#"{"source":"acme","detail-type":"x","detail":{}}"#, "not a finding stanch knows"),
-        (r#"{"findings":[{"sourceProperties":{}}]}"#, "not a finding stanch knows"),
+        (r#"{"source":"aws.securityhub","detail-type":"Findings Imported V2","detail":{"findings":7}}"#, "`detail.findings` is not a list"),
         (r#"{"SchemaVersion":"2018-10-08","ProductArn":"p","Resources":[]}"#, "field `Id` is missing"),
+        (
+            r#"{"source":"aws.securityhub","detail-type":"Findings Imported V2","detail":{"findings":[{"finding_info":{"uid":"x"}}]}}"#,
+            "`class_uid` is missing",
+        ),
+        (r#"{"source":"aws.guardduty","detail-type":"GuardDuty Finding","detail":{}}"#, "field `arn` is missing"),
+        (r#"{"source":"aws.inspector2","detail-type":"Inspector2 Finding","detail":{}}"#, "field `findingArn` is missing"),
         (r#"{"Findings":["#, "not readable JSON"),
     ] {
-        let text = normalize(json).unwrap_err().to_string();
+        let text = match normalize(json) {
+            Ok(reading) => reading.faults.iter().map(ToString::to_string).collect(),
+            Err(error) => error.to_string(),
+        };
         assert!(text.contains(expected), "{json}: {text}");
     }
-}
-
-#[test]
-fn recognition_needs_only_the_top_level() {
-    let source = |json: &str| recognize(Doc::read(json).unwrap().root());
-    assert_eq!(source(CONTROL), Some(Source::SecurityHub));
-    assert_eq!(source(CONTROL_V2), Some(Source::SecurityHubV2));
-    assert_eq!(source(VULNERABILITY), Some(Source::SecurityHub));
-    assert_eq!(source(AZURE), Some(Source::SecurityHub));
-    assert_eq!(source(r#"{"source":"aws.securityhub","detail-type":"Security Hub Insight Results"}"#), None);
-    let prowler = r#"{"class_uid":2004,"metadata":{"product":{"name":"Prowler","uid":"prowler"}}}"#;
-    assert_eq!(source(prowler), None, "other producers of OCSF are not ours");
-}
-
-#[test]
-fn real_payloads_are_read() {
-    let Some(samples) = samples() else { return };
-    let mut total = 0;
-    for family in ["asff", "securityhub_eventbridge", "securityhub_v2_ocsf", "securityhub_api", "aws_eventbridge_other"] {
-        let (mut files, mut findings, mut none) = (0, 0, 0);
-        for path in json_files(&samples.join(family)) {
-            files += 1;
-            let text = std::fs::read_to_string(&path).unwrap();
-            let value: Value = serde_json::from_str(&text).unwrap();
-            match normalize(&text) {
-                Ok(list) => {
-                    assert_eq!(list.len(), expected(&value), "{}", path.display());
-                    assert!(recognize(Doc::read(&text).unwrap().root()).is_some(), "{}", path.display());
-                    for finding in &list {
-                        complete(finding, &path);
-                    }
-                    findings += list.len();
-                }
-                Err(NormalizeError::NotAFinding { .. } | NormalizeError::Unrecognised { .. }) if expected(&value) == 0 => none += 1,
-                Err(error) => panic!("{}: {error}", path.display()),
-            }
-        }
-        println!("{family}: {files} files, {findings} findings, {none} files that are none");
-        assert!(files > 0, "{family} is empty");
-        total += findings;
-    }
-    assert!(total > 190, "{total}");
-}
-
-/// How many findings a payload holds, counted without our reader.
-fn expected(value: &Value) -> usize {
-    let bare = value.get("ProductArn").is_some() || value.get("class_uid").is_some();
-    let list = value.pointer("/detail/findings").or_else(|| value.get("Findings")).and_then(Value::as_array);
-    list.map_or(usize::from(bare), Vec::len)
-}
-
-/// Every field that decides something is there, as far as the payload has it.
-fn complete(finding: &Finding<'_>, path: &Path) {
-    let raw: Value = serde_json::from_str(&finding.raw).unwrap();
-    let says = |pointers: &[&str]| pointers.iter().any(|p| raw.pointer(p).is_some_and(|v| !v.is_null()));
-    assert!(!finding.uid.is_empty() && !finding.title.is_empty(), "{}", path.display());
-    let class_uid = raw.get("class_uid").and_then(Value::as_u64);
-    assert!(class_uid.is_none_or(|uid| uid == u64::from(finding.class.uid())), "{}", path.display());
-    if says(&["/Severity", "/FindingProviderFields/Severity", "/severity_id"]) {
-        assert_ne!(finding.severity, Severity::Unknown, "{}", path.display());
-    }
-    if says(&["/Resources/0/Id", "/resources/0/uid"]) {
-        assert!(!finding.resources.is_empty() && finding.resources.iter().all(|r| !r.uid.is_empty()), "{}", path.display());
-    }
-    if says(&["/AwsAccountId", "/cloud/account/uid"]) {
-        assert!(finding.source_ref.account.is_some(), "{}", path.display());
-        assert!(finding.account.is_some() || finding.cloud != Cloud::Aws, "{}", path.display());
-    }
-    assert!(finding.source_ref.location.is_some() && finding.source_ref.product.is_some(), "{}", path.display());
-    assert!(finding.time.or(finding.created).is_some() || !says(&["/UpdatedAt", "/CreatedAt"]), "{}", path.display());
-    if finding.class == FindingClass::Compliance && says(&["/GeneratorId", "/compliance/control"]) {
-        let control = finding.compliance.as_ref().and_then(|c| c.control.as_deref());
-        assert!(control.is_some_and(|c| !c.is_empty()), "{}", path.display());
-    }
-    if finding.class == FindingClass::Vulnerability && says(&["/Vulnerabilities/0/Id"]) {
-        assert!(finding.vulnerabilities.iter().all(|v| v.cve.is_some() || v.advisory.is_some()), "{}", path.display());
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "tests alone look for the samples")]
-fn samples() -> Option<PathBuf> {
-    let Ok(folder) = std::env::var("STANCH_SAMPLES") else {
-        println!("skipped: STANCH_SAMPLES is not set");
-        return None;
-    };
-    let folder = PathBuf::from(folder);
-    if !folder.is_dir() {
-        assert!(std::env::var("CI").is_err(), "STANCH_SAMPLES names no folder: {}", folder.display());
-        println!("skipped: STANCH_SAMPLES names no folder");
-        return None;
-    }
-    Some(folder)
-}
-
-fn json_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|e| e == "json"));
-    files.sort();
-    files
 }

@@ -15,7 +15,7 @@ use super::{Answer, Failure, SecurityHubSource, equals, foreign};
 use crate::normalize::normalize;
 
 /// Rows a page: the most Security Hub gives. A finding has up to 240 KB, most a few.
-const ROWS: i32 = 100;
+pub(super) const ROWS: i32 = 100;
 
 /// A filter by date without an end is refused, and one whose end moves makes the token of the next page void: it ends ten years after
 /// its start.
@@ -46,22 +46,26 @@ impl SecurityHubSource {
             }
             other => return Err(foreign(other)),
         };
-        let text = answer.text();
-        let page: Page<'_> = match (serde_json::from_str(&text), failure) {
-            (Ok(page), _) => page,
-            (Err(_), Some(failure)) => return Err(failure),
-            (Err(error), None) => return Err(Failure { reason: format!("the answer is not readable: {error}"), retry: false }),
-        };
-        let mut listed = Listed { next: page.next_token.filter(|token| !token.is_empty()), ..Listed::default() };
-        for row in page.findings {
-            let read = normalize(row.get()).map(|mut reading| {
-                reading.findings.retain(|finding| is_wanted(finding, scope, since));
-                reading
-            });
-            listed.take(row.get(), read);
-        }
-        Ok(listed)
+        listed(&answer.text(), failure, |finding| is_wanted(finding, scope, since))
     }
+}
+
+/// The findings of a page that are `wanted`, each row read by itself.
+pub(super) fn listed(text: &str, failure: Option<Failure>, wanted: impl Fn(&Finding<'_>) -> bool) -> Result<Listed, Failure> {
+    let page: Page<'_> = match (serde_json::from_str(text), failure) {
+        (Ok(page), _) => page,
+        (Err(_), Some(failure)) => return Err(failure),
+        (Err(error), None) => return Err(Failure { reason: format!("the answer is not readable: {error}"), retry: false }),
+    };
+    let mut listed = Listed { next: page.next_token.filter(|token| !token.is_empty()), ..Listed::default() };
+    for row in page.findings {
+        let read = normalize(row.get()).map(|mut reading| {
+            reading.findings.retain(&wanted);
+            reading
+        });
+        listed.take(row.get(), read);
+    }
+    Ok(listed)
 }
 
 /// An answer, its findings left as they came.
@@ -85,7 +89,7 @@ fn is_wanted(finding: &Finding<'_>, scope: &Scope, since: Option<Millis>) -> boo
 
 /// What there is to say about a call, if its answer turns out not to be readable. A success that the SDK could not bring into its
 /// types is none yet: one odd row must not hide the others of its page.
-fn unread<T, E>(result: Result<T, SdkError<E, Response>>) -> Result<Option<Failure>, Failure>
+pub(super) fn unread<T, E>(result: Result<T, SdkError<E, Response>>) -> Result<Option<Failure>, Failure>
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {

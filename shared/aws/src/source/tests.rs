@@ -231,6 +231,28 @@ async fn the_second_generation_is_listed_in_its_own_terms() {
 }
 
 #[tokio::test]
+async fn the_findings_behind_each_id_of_an_insight_are_fetched() {
+    let event = include_str!("../../fixtures/insight_event.json");
+    let doc = stanch_core::json::Doc::read(event).unwrap();
+    let insight = crate::insight(doc.root()).unwrap();
+    let rows = json!({"Findings": [asff("one", "111122223333", "2026-11-21T07:00:00Z")], "NextToken": "t2"});
+    let hub = hub(vec![(200, rows), (200, json!({"Findings": []}))]).await;
+    let source = source(&hub);
+    let first = source.of_insight(&insight, &insight.ids[0], None).await.unwrap();
+    assert_eq!((ids(&first), first.next.as_deref()), (vec!["one"], Some("t2")));
+    assert_eq!(source.of_insight(&insight, &insight.ids[1], Some("t2")).await.unwrap(), Listed::default());
+
+    let (asked, is) = (hub.asked(), |value: &str| json!([{"Value": value, "Comparison": "EQUALS"}]));
+    assert!(asked[0].head.contains("/eu-west-1/securityhub/"), "{}", asked[0].head);
+    assert_eq!(asked[0].json()["Filters"], json!({"ResourceId": is("arn:aws:s3:::shop-logs"), "RecordState": is("ACTIVE")}));
+    assert_eq!((&asked[1].json()["Filters"]["ResourceId"], &asked[1].json()["NextToken"]), (&is("arn:aws:s3:::shop-media"), &json!("t2")));
+
+    let odd = crate::Insight { attribute: "Mood".into(), ..insight };
+    let error = source.of_insight(&odd, "bad", None).await.unwrap_err();
+    assert!(error.reason.contains("`Mood`") && !error.retry, "{error}");
+}
+
+#[tokio::test]
 async fn a_list_that_is_refused_names_what_is_missing() {
     let says = |status: u16, code: &str| (status, json!({"__type": code, "message": "no"}));
     let cases = [
