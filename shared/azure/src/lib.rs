@@ -11,13 +11,16 @@ mod normalize;
 mod payload;
 mod sign;
 mod source;
+mod states;
 #[cfg(test)]
 mod tests;
 mod token;
 
 pub use arm::ArmId;
 pub use error::Error;
-pub use normalize::{NO_FINDINGS, normalize, normalize_alert, normalize_compliance, normalize_recommendation, read};
+pub use normalize::{
+    MAPPINGS, NO_FINDINGS, normalize, normalize_alert, normalize_compliance, normalize_policy, normalize_recommendation, read,
+};
 pub use sign::{AzureApi, Endpoint, HOSTS};
 pub use source::DefenderSource;
 pub use token::{Credentials, NoToken, Tokens};

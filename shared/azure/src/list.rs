@@ -54,7 +54,13 @@ fn kept(source: Source) -> Option<Kept> {
             changed: None,
             read: normalize_alert,
         },
-        Source::AzurePolicy | Source::SecurityHub | Source::SecurityHubV2 | Source::Scc | Source::Prowler | Source::Ocsf => return None,
+        Source::DefenderXdr
+        | Source::AzurePolicy
+        | Source::SecurityHub
+        | Source::SecurityHubV2
+        | Source::Scc
+        | Source::Prowler
+        | Source::Ocsf => return None,
     })
 }
 

@@ -33,6 +33,29 @@ pub(crate) fn each<'a>(fields: Json<'_, 'a>, name: &str, read: impl for<'d, 'b> 
     }
 }
 
+/// The texts of several members, each under the first of its names, of an object or of an object written into a string.
+pub(crate) fn inside<'a, const N: usize>(value: Json<'_, 'a>, names: [&[&str]; N]) -> [Option<Text<'a>>; N] {
+    fn read<'b, const N: usize>(object: Json<'_, 'b>, names: [&[&str]; N]) -> [Option<Text<'b>>; N] {
+        names.map(|names| object.text_of(names))
+    }
+    match value.text() {
+        Some(Cow::Borrowed(text)) => Doc::read(text).map_or_else(|_| [const { None }; N], |doc| read(doc.root(), names)),
+        Some(Cow::Owned(text)) => Doc::read(&text)
+            .map_or_else(|_| [const { None }; N], |doc| read(doc.root(), names).map(|text| text.map(|text| Cow::Owned(text.into_owned())))),
+        None => read(value, names),
+    }
+}
+
+/// The items of a list in JSON, else those of a comma list: how one text holds several.
+pub(crate) fn items<'a>(text: &Text<'a>) -> Vec<Text<'a>> {
+    if text.trim_start().starts_with('[')
+        && let Ok(doc) = Doc::read(text)
+    {
+        return owned(doc.root().texts());
+    }
+    commas(text)
+}
+
 fn owned<'a>(texts: Vec<Text<'_>>) -> Vec<Text<'a>> {
     texts.into_iter().map(|text| Cow::Owned(text.into_owned())).collect()
 }

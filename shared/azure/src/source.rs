@@ -16,19 +16,49 @@ use crate::sign::HOSTS;
 
 /// The newest versions whose descriptions Microsoft publishes for these operations.
 const ALERTS: &str = "2022-01-01";
-const ASSESSMENTS: &str = "2021-06-01";
-const SUB_ASSESSMENTS: &str = "2019-01-01-preview";
-const COMPLIANCE: &str = "2019-01-01-preview";
+/// What is asked by its ARM id: each type of a source, the version of its API, and how the answer is read.
+const BY_ID: &[ById] = &[
+    // Severity, policy and guidance stand in the metadata, which only comes when asked for.
+    by_id(Source::DefenderAssessment, "Microsoft.Security/assessments", "2021-06-01", Some("metadata")),
+    by_id(Source::DefenderAssessment, "Microsoft.Security/complianceResults", "2017-08-01", None),
+    by_id(Source::DefenderAssessment, "Microsoft.Security/locations/tasks", "2015-06-01-preview", None),
+    by_id(Source::DefenderAssessment, "Microsoft.Advisor/recommendations", "2023-01-01", None),
+    by_id(
+        Source::DefenderAssessment,
+        "Microsoft.Security/iotSecuritySolutions/analyticsModels/aggregatedRecommendations",
+        "2019-08-01",
+        None,
+    ),
+    by_id(Source::DefenderSubAssessment, "Microsoft.Security/assessments/subAssessments", "2019-01-01-preview", None),
+    by_id(Source::DefenderSubAssessment, "Microsoft.Security/sqlVulnerabilityAssessments/scans/scanResults", "2023-02-01-preview", None),
+    by_id(
+        Source::DefenderCompliance,
+        "Microsoft.Security/regulatoryComplianceStandards/regulatoryComplianceControls/regulatoryComplianceAssessments",
+        "2019-01-01-preview",
+        None,
+    ),
+];
+
+struct ById {
+    source: Source,
+    kind: &'static str,
+    version: &'static str,
+    expand: Option<&'static str>,
+}
+
+const fn by_id(source: Source, kind: &'static str, version: &'static str, expand: Option<&'static str>) -> ById {
+    ById { source, kind, version, expand }
+}
 
 pub(crate) const TIMEOUT_MS: u64 = 30_000;
 /// Pages of a subscription's alerts that are searched for one whose location is not known.
-const MAX_PAGES: usize = 50;
+pub(crate) const MAX_PAGES: usize = 50;
 
 /// Defender for Cloud, asked and told through any [`CloudApi`] that carries Azure calls.
 ///
-/// Only alerts have a status that can be written. Assessments, sub-assessments and compliance results are Defender's own
-/// measurements, which it repeats by itself (minutes to days after a fix), so writing back to them does nothing and succeeds.
-/// The alerts API takes no comment either: the note stays in our records.
+/// Only alerts have a status that can be written. Assessments, sub-assessments, compliance results and the states of Azure Policy
+/// are measurements, which are repeated by themselves (minutes to days after a fix), so writing back to them does nothing and
+/// succeeds. The alerts API takes no comment either: the note stays in our records.
 pub struct DefenderSource {
     pub(crate) api: Arc<dyn CloudApi>,
     pub(crate) host: String,
@@ -80,25 +110,16 @@ impl DefenderSource {
     }
 
     async fn fetch_by_id(&self, ask: &Ask<'_>) -> Result<SourceAnswer, SourceError> {
-        let (kind, version, read): (_, _, fn(&str) -> Normalized<'_>) = match ask.source {
-            Source::DefenderAssessment => ("assessments", ASSESSMENTS, normalize_recommendation),
-            Source::DefenderSubAssessment => ("assessments/subAssessments", SUB_ASSESSMENTS, normalize_recommendation),
-            _ => (
-                "regulatoryComplianceStandards/regulatoryComplianceControls/regulatoryComplianceAssessments",
-                COMPLIANCE,
-                normalize_compliance,
-            ),
-        };
         let id = ask.reference.id.as_ref();
-        if !ArmId::parse(id).is_some_and(|arm| arm.is(&format!("Microsoft.Security/{kind}"))) {
-            return Err(ask.failed(format!("its id is no ARM id of Microsoft.Security/{kind}"), false));
-        }
+        let mut of_source = BY_ID.iter().filter(|by_id| by_id.source == ask.source);
+        let usual = of_source.clone().next().map_or("", |by_id| by_id.kind);
+        let arm = ArmId::parse(id);
+        let asked = of_source.find(|by_id| arm.as_ref().is_some_and(|arm| arm.is(by_id.kind)));
+        let asked = asked.ok_or_else(|| ask.failed(format!("its id is no ARM id of {usual}"), false))?;
+        let read = if ask.source == Source::DefenderCompliance { normalize_compliance } else { normalize_recommendation };
         let path = encoded(id).ok_or_else(|| ask.failed("its id holds characters that no ARM id has".to_owned(), false))?;
-        // Severity, policy and guidance stand in the metadata, which only comes when asked for.
-        let mut query = vec![("api-version", version)];
-        if ask.source == Source::DefenderAssessment {
-            query.push(("$expand", "metadata"));
-        }
+        let mut query = vec![("api-version", asked.version)];
+        query.extend(asked.expand.map(|expand| ("$expand", expand)));
         let answer = self.send(ask, Method::Get, &path, &query).await?;
         match held(ask, &answer)? {
             Some(body) => {
@@ -140,7 +161,7 @@ impl DefenderSource {
         self.request(ask, method, path.to_owned(), query).await
     }
 
-    async fn request(
+    pub(crate) async fn request(
         &self,
         ask: &Ask<'_>,
         method: Method,
@@ -155,7 +176,7 @@ impl DefenderSource {
     }
 
     /// Path and query of a `nextLink`, when it stays on our host.
-    fn next_page(&self, link: &str) -> Option<(String, BTreeMap<String, String>)> {
+    pub(crate) fn next_page(&self, link: &str) -> Option<(String, BTreeMap<String, String>)> {
         let url = reqwest::Url::parse(link).ok()?;
         (url.scheme() == "https" && url.host_str() == Some(self.host.as_str()))
             .then(|| (url.path().to_owned(), url.query_pairs().into_owned().collect()))
@@ -167,7 +188,11 @@ impl FindingSource for DefenderSource {
         Box::pin(async move {
             let ask = Ask { action: "fetch", source, reference };
             ask.check()?;
-            if source == Source::DefenderAlert { self.fetch_alert(&ask).await } else { self.fetch_by_id(&ask).await }
+            match source {
+                Source::DefenderAlert => self.fetch_alert(&ask).await,
+                Source::AzurePolicy => self.fetch_state(&ask).await,
+                _ => self.fetch_by_id(&ask).await,
+            }
         })
     }
 
@@ -192,23 +217,27 @@ impl FindingSource for DefenderSource {
 
 /// One question or order about one finding.
 #[derive(Clone, Copy)]
-struct Ask<'a> {
+pub(crate) struct Ask<'a> {
     action: &'static str,
     source: Source,
-    reference: &'a SourceRef<'a>,
+    pub(crate) reference: &'a SourceRef<'a>,
 }
 
 impl Ask<'_> {
-    fn failed(&self, reason: String, retry: bool) -> SourceError {
+    pub(crate) fn failed(&self, reason: String, retry: bool) -> SourceError {
         SourceError { action: self.action, finding: self.reference.id.to_string(), source_name: self.source, reason, retry }
     }
 
     fn check(&self) -> Result<(), SourceError> {
         let known = matches!(
             self.source,
-            Source::DefenderAlert | Source::DefenderAssessment | Source::DefenderSubAssessment | Source::DefenderCompliance
+            Source::DefenderAlert
+                | Source::DefenderAssessment
+                | Source::DefenderSubAssessment
+                | Source::DefenderCompliance
+                | Source::AzurePolicy
         );
-        if known { Ok(()) } else { Err(self.failed("it does not come from Defender for Cloud".to_owned(), false)) }
+        if known { Ok(()) } else { Err(self.failed("it comes from neither Defender for Cloud nor Azure Policy".to_owned(), false)) }
     }
 }
 
@@ -257,7 +286,7 @@ impl<'a> Alert<'a> {
 }
 
 /// The body of a success, nothing for "no such finding", an error for every other refusal.
-fn held(ask: &Ask<'_>, answer: &ApiResponse) -> Result<Option<Value>, SourceError> {
+pub(crate) fn held(ask: &Ask<'_>, answer: &ApiResponse) -> Result<Option<Value>, SourceError> {
     let Some(fault) = &answer.fault else { return Ok(Some(answer.body.clone())) };
     // A subscription we cannot see also answers 404, and says nothing about the finding.
     if answer.status == 404 && !fault.code.to_ascii_lowercase().starts_with("subscription") {
@@ -269,7 +298,7 @@ fn held(ask: &Ask<'_>, answer: &ApiResponse) -> Result<Option<Value>, SourceErro
 }
 
 /// The finding in an answer's body, which must be the one asked for.
-fn found(
+pub(crate) fn found(
     ask: &Ask<'_>,
     body: &Value,
     read: fn(&str) -> Normalized<'_>,
@@ -283,7 +312,7 @@ fn found(
 }
 
 /// An ARM id as a path, each segment encoded.
-fn encoded(id: &str) -> Option<String> {
+pub(crate) fn encoded(id: &str) -> Option<String> {
     let segments: Option<Vec<String>> = id.trim_matches('/').split('/').map(segment).collect();
     Some(format!("/{}", segments?.join("/")))
 }

@@ -7,7 +7,7 @@ use stanch_core::finding::{Compliance, Finding, Source};
 use stanch_core::json::Json;
 use stanch_core::normalize::NormalizeError;
 
-use super::{apply_action, arm_finding, guidance, outcome, subscription};
+use super::{apply_enrichment, arm_finding, guidance, outcome, subscription};
 use crate::arm::ArmId;
 
 /// Reads one regulatory compliance assessment. Its resource is the subscription, because it names no bad resource: it only
@@ -31,12 +31,12 @@ pub(super) fn read<'a>(fields: Json<'_, 'a>) -> Result<Finding<'a>, NormalizeErr
     });
     finding.guidance = guidance(None, properties.get("assessmentDetailsLink").text().into_iter().collect());
     finding.resources = finding.source_ref.account.clone().map(subscription).into_iter().collect();
-    apply_action(&mut finding, fields);
+    apply_enrichment(&mut finding, fields);
     Ok(finding)
 }
 
 /// `failed 4, passed 7` resources, as far as counted.
-fn counts(properties: Json<'_, '_>) -> Option<String> {
+pub(super) fn counts(properties: Json<'_, '_>) -> Option<String> {
     const COUNTS: &[(&str, &str)] = &[
         ("failedResources", "failed"),
         ("passedResources", "passed"),

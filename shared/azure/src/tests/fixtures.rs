@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use serde_json::Value;
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingClass, FindingStatus, Severity, Source};
-use stanch_core::json::Doc;
 use stanch_core::lenient::parse_time;
-use stanch_core::normalize::NormalizeError;
+use stanch_core::normalize::{NormalizeError, Normalized};
 
-use crate::{normalize, normalize_alert, normalize_compliance, normalize_recommendation, recognize};
+use crate::{normalize, normalize_alert, normalize_compliance, normalize_recommendation};
 
 const ALERT_EXPORT: &str = include_str!("../../fixtures/alert_export.json");
 const ALERT_ARM: &str = include_str!("../../fixtures/alert_arm.json");
@@ -43,9 +42,9 @@ const ALERT: &str = "2517000000000000001_aaaaaaaa-0000-4000-8000-000000000001";
 const KEY: &str = "eeeeeeee-0000-4000-8000-000000000005";
 
 fn only(json: &str) -> Finding<'_> {
-    let mut findings = normalize(json).unwrap();
-    assert_eq!(findings.len(), 1);
-    findings.remove(0)
+    let mut reading = normalize(json).unwrap();
+    assert_eq!((reading.findings.len(), reading.faults.len()), (1, 0), "{:?}", reading.faults);
+    reading.findings.remove(0)
 }
 
 fn texts(list: &[Cow<'_, str>]) -> Vec<String> {
@@ -108,8 +107,9 @@ fn an_alert_on_a_connected_cloud_names_the_native_resource() {
     assert_eq!((resource.cloud, resource.uid.as_ref()), (Cloud::Aws, "arn:aws:rds:eu-west-2:111122223333:db:shop-data"));
     assert_eq!(resource.account.as_ref().unwrap().uid, "111122223333");
     assert_eq!(resource.region.as_deref(), Some("eu-west-2"));
-    // Its API is Defender's, in the subscription of the connector.
-    assert_eq!(finding.account.as_ref().unwrap().uid, SUBSCRIPTION);
+    // It is about the account the resource lies in; its API is Defender's, in the subscription of the connector.
+    assert_eq!((finding.account.as_ref().unwrap().uid.as_ref(), finding.region.as_deref()), ("111122223333", Some("eu-west-2")));
+    assert_eq!(finding.source_ref.account.as_deref(), Some(SUBSCRIPTION));
     assert_eq!(finding.source_ref.location, None);
     assert_eq!(finding.guidance.as_ref().unwrap().desc, "Close the database.");
 }
@@ -281,17 +281,19 @@ fn every_envelope_gives_the_same_findings() {
         format!("\u{feff} {batch}\n"),
         format!("[{SECURE_SCORE},{ALERT_EXPORT},{UNHEALTHY}]"),
     ] {
-        let sources: Vec<_> = normalize(&json).unwrap().iter().map(|f| f.source).collect();
+        let sources: Vec<_> = normalize(&json).unwrap().findings.iter().map(|f| f.source).collect();
         assert_eq!(sources, [Source::DefenderAlert, Source::DefenderAssessment]);
     }
     let wrapped = format!("{{\"body\":{ALERT_EXPORT}}}");
-    assert_eq!(normalize_alert(&wrapped).unwrap()[0].raw, ALERT_EXPORT.trim());
-    assert!(normalize("[]").unwrap().is_empty());
+    assert_eq!(normalize_alert(&wrapped).unwrap().findings[0].raw, ALERT_EXPORT.trim());
+    assert!(normalize("[]").unwrap().findings.is_empty());
 }
 
 #[test]
 fn a_payload_in_the_wrong_place_is_named() {
-    let message = |result: Result<Vec<Finding<'_>>, NormalizeError>| result.unwrap_err().to_string();
+    let message = |result: Normalized<'_>| result.unwrap_err().to_string();
+    // It was known for what it is, and lacks what names it.
+    let fault = |json: &str| normalize(json).unwrap().faults.remove(0).to_string();
     assert_eq!(
         message(normalize_alert(UNHEALTHY)),
         "not a finding stanch knows: a Defender for Cloud assessment; accepted are Defender for Cloud alerts"
@@ -299,32 +301,43 @@ fn a_payload_in_the_wrong_place_is_named() {
     assert!(message(normalize_recommendation(ALERT_ARM)).contains("a Defender for Cloud alert;"));
     assert!(message(normalize_compliance(SUB_CVE)).contains("a Defender for Cloud sub-assessment;"));
     assert!(message(normalize("{\"a\":1}")).contains("an object with a"));
-    assert!(message(normalize("{\"type\":\"Microsoft.Security/pricings\"}")).contains("`microsoft.security/pricings`"));
-    assert!(message(normalize("{\"AlertType\":\"x\"}")).contains("field `SystemAlertId` is missing"));
-    assert!(message(normalize("{\"type\":\"Microsoft.Security/assessments\"}")).contains("field `id` is missing"));
-    assert!(message(normalize("{\"type\":\"Microsoft.Security/assessments\",\"id\":\"x\"}")).contains("field `id` is not an ARM id"));
+    assert!(message(normalize("{\"type\":\"Microsoft.Security/oddities\"}")).contains("`microsoft.security/oddities`"));
+    assert!(fault("{\"AlertType\":\"x\"}").contains("field `SystemAlertId` is missing"));
+    assert!(fault("{\"type\":\"Microsoft.Security/assessments\"}").contains("field `id` is missing"));
+    assert!(fault("{\"type\":\"Microsoft.Security/assessments\",\"id\":\"x\"}").contains("field `id` is not an ARM id"));
     assert!(message(normalize("{\"a\":")).contains("not readable JSON at line 1"));
 }
 
 #[test]
 fn scores_and_handshakes_are_no_findings() {
+    let reading = normalize(SECURE_SCORE).unwrap();
+    assert!(reading.findings.is_empty() && reading.faults.is_empty(), "{reading:?}");
     let handshake = r#"[{"eventType":"Microsoft.EventGrid.SubscriptionValidationEvent","data":{"validationCode":"x"}}]"#;
-    for json in [SECURE_SCORE, handshake] {
-        assert!(matches!(normalize(json), Err(NormalizeError::NotAFinding { .. })), "{json}");
-    }
+    let reading = normalize(handshake).unwrap();
+    assert_eq!(reading.passed_over.iter().map(|rule| rule.rule).collect::<Vec<_>>(), ["event-grid-handshake"]);
+    assert_eq!(reading.reply.as_deref(), Some(r#"{"validationResponse":"x"}"#));
 }
 
 #[test]
 fn recognition_ignores_case_and_leaves_other_products_alone() {
-    let of = |json: &str| recognize(Doc::read(json).unwrap().root());
-    assert_eq!(of(r#"{"TYPE":"MICROSOFT.SECURITY/ASSESSMENTS","properties":{}}"#), Some(Source::DefenderAssessment));
-    assert_eq!(of(r#"{"Type":"microsoft.security/assessments/subassessments"}"#), Some(Source::DefenderSubAssessment));
-    assert_eq!(of(r#"{"type":"Microsoft.Security/Locations/alerts"}"#), Some(Source::DefenderAlert));
+    const SUB: &str = "/subscriptions/s/providers/Microsoft.Security";
+    let of = |json: &str| match normalize(json) {
+        Ok(reading) => reading.findings.first().map(|finding| finding.source),
+        Err(NormalizeError::Unrecognised { .. }) => None,
+        Err(error) => panic!("{json}: {error}"),
+    };
+    let key = format!(r#""id":"{SUB}/assessments/k""#);
+    assert_eq!(of(&format!(r#"{{"TYPE":"MICROSOFT.SECURITY/ASSESSMENTS",{key},"properties":{{}}}}"#)), Some(Source::DefenderAssessment));
+    assert_eq!(of(&format!("{{{key}}}")), Some(Source::DefenderAssessment));
+    let sub = format!(r#"{{"Type":"microsoft.security/assessments/subassessments","id":"{SUB}/assessments/k/subAssessments/s"}}"#);
+    assert_eq!(of(&sub), Some(Source::DefenderSubAssessment));
+    let alert =
+        format!(r#"{{"type":"Microsoft.Security/Locations/alerts","id":"{SUB}/locations/l/alerts/a","properties":{{"severity":"Low"}}}}"#);
+    assert_eq!(of(&alert), Some(Source::DefenderAlert));
     assert_eq!(of(r#"{"Type":"SecurityAlert","SystemAlertId":"x"}"#), Some(Source::DefenderAlert));
-    assert_eq!(of(r#"{"id":"/subscriptions/s/providers/Microsoft.Security/assessments/k"}"#), Some(Source::DefenderAssessment));
-    assert_eq!(of(r#"{"type":"Microsoft.SecurityInsights/entities","properties":{"systemAlertId":"x"}}"#), None);
-    assert_eq!(of(r#"{"type":"Microsoft.Security/iotAlerts","properties":{}}"#), None);
-    assert_eq!(of(r#"{"type":"Microsoft.Security/assessmentMetadata"}"#), None);
+    for none in [r#"{"type":"Microsoft.Security/assessmentMetadata"}"#, r#"{"type":"Microsoft.Security/oddities"}"#] {
+        assert_eq!(of(none), None, "{none}");
+    }
 }
 
 /// Every field of every fixture, at any depth, replaced by each odd value: an answer or an error, never a panic.

@@ -64,7 +64,7 @@ async fn unhealthy_assessments_come_page_by_page() {
     assert_eq!((first.next.as_deref(), second.next.as_deref()), (Some("t\"2"), None));
 
     // The same finding as by an event, under the same uid, so that nothing is taken in twice.
-    let sent = crate::normalize(include_str!("../../fixtures/assessment_unhealthy.json")).unwrap().remove(0);
+    let sent = crate::normalize(include_str!("../../fixtures/assessment_unhealthy.json")).unwrap().findings.remove(0);
     let listed = &first.findings[0];
     assert_eq!((&listed.uid, &listed.rule, &listed.resources[0].uid), (&sent.uid, &sent.rule, &sent.resources[0].uid));
     assert_eq!((listed.severity, listed.status), (sent.severity, FindingStatus::New));
@@ -180,13 +180,15 @@ async fn published_rows_are_listed() {
         ("defender_alert", Source::DefenderAlert),
     ] {
         let texts = files(&place.join(family)).into_iter().map(|file| std::fs::read_to_string(file).unwrap());
-        let of_source = |text: &String| crate::normalize(text).is_ok_and(|findings| findings[0].source == source);
+        let of_source = |text: &String| {
+            crate::normalize(text).is_ok_and(|reading| reading.findings.first().is_some_and(|finding| finding.source == source))
+        };
         let rows: Vec<Value> = texts.filter(of_source).map(|text| row(&text)).filter(|row| row["properties"].is_object()).collect();
         assert!(!rows.is_empty(), "{source}");
         let (listed, _server) = list(page(&rows, None), source).await;
         assert_eq!((listed.findings.len(), listed.unread.as_slice()), (rows.len(), [].as_slice()), "{source}");
         for (finding, row) in listed.findings.iter().zip(&rows) {
-            let sent = crate::normalize(&finding.raw).unwrap().remove(0);
+            let sent = crate::normalize(&finding.raw).unwrap().findings.remove(0);
             assert_eq!((finding.source, &finding.uid, &sent.uid), (source, &sent.uid, &finding.uid), "{row}");
             assert!(!finding.resources.is_empty(), "{row}");
         }

@@ -119,7 +119,7 @@ async fn an_answer_about_another_alert_proves_nothing() {
 
 #[tokio::test]
 async fn recommendations_are_fetched_by_id_with_their_metadata() {
-    let finding = crate::normalize(ASSESSMENT).unwrap().remove(0);
+    let finding = crate::normalize(ASSESSMENT).unwrap().findings.remove(0);
     let (server, defender) = defender(vec![answer(200, "", ASSESSMENT), answer(404, "", NOT_FOUND)]).await;
     let found = defender.fetch(Source::DefenderAssessment, &finding.source_ref).await.unwrap();
     assert!(matches!(found, SourceAnswer::Found(found) if found.uid == finding.uid));
