@@ -1,5 +1,9 @@
 //! Clouds, accounts and resources: what a finding is about and where a fix acts.
 
+mod identity;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -116,7 +120,8 @@ impl<'a> Resource<'a> {
         Resource { cloud, uid: uid.into(), kind: None, name: None, account: None, region: None, tags: Vec::new() }
     }
 
-    /// The id under which remediations are kept; see [`ResourceUid::canonical`].
+    /// The id under which plans and holds are kept; see [`ResourceUid::canonical`]. What tells one resource from another is its
+    /// [`Resource::identity`].
     pub fn canonical(&self) -> ResourceUid {
         ResourceUid::canonical(self.cloud, &self.uid)
     }

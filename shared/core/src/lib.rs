@@ -4,6 +4,7 @@ pub mod api;
 pub mod chain;
 pub mod checkpoint;
 pub mod cloud;
+pub mod control;
 pub mod decide;
 pub mod diagnostic;
 pub mod digest;

@@ -1,5 +1,8 @@
 //! The case: one fault on one resource, from the first report to the proof that it is gone.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -9,7 +12,8 @@ use uuid::Uuid;
 
 use crate::api::ApiFault;
 use crate::chain::ChainHead;
-use crate::cloud::Resource;
+use crate::cloud::{Cloud, Resource};
+use crate::control::{Control, MatchedBy};
 use crate::decide::Decision;
 use crate::finding::{Finding, FindingClass, Millis, Source, SourceRef};
 use crate::guard::GuardReport;
@@ -43,29 +47,75 @@ fn first_format() -> u32 {
     1
 }
 
-/// What makes two findings the same fault: class, account, canonical resource and control (or CVE, or the alert itself).
+/// What makes two findings the same fault: class, resource and control (or CVE, or the alert itself).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RemediationKey(String);
 
+/// Services of AWS whose settings of an account hold in every region; those of all others are one fault in each region.
+const ACCOUNT_WIDE: &[&str] = &["account", "cloudfront", "cloudtrail", "cloudwatch", "iam", "organizations", "root", "route53", "s3"];
+
 impl RemediationKey {
     /// The key of `finding` on `resource`. `control` is the canonical control where the library knows one; without it the
-    /// source and its rule stand in. A detection is keyed by the alert itself: two alerts are two incidents.
+    /// source and its rule stand in. A detection is keyed by the alert itself: two alerts are two incidents. The account is
+    /// part of it only where the resource's id is none without it: sources name one project by its number or by its id.
     pub fn of(finding: &Finding<'_>, resource: &Resource<'_>, control: Option<&str>) -> Self {
-        let rule = || format!("{}/{}", finding.source, finding.rule.as_deref().unwrap_or("-"));
-        let fault = match finding.class {
-            FindingClass::Detection => format!("{}/{}", finding.source, finding.uid),
-            FindingClass::Compliance => control.map_or_else(rule, str::to_owned),
-            FindingClass::Vulnerability => finding.vulnerabilities.iter().find_map(|v| v.cve.as_deref()).map_or_else(rule, str::to_owned),
-        };
-        let account = resource.account.as_ref().or(finding.account.as_ref()).map_or("-", |a| a.uid.as_ref());
-        RemediationKey(format!("{}|{account}|{}|{fault}", finding.class.as_str(), resource.canonical()))
+        let fault = fault(finding, control);
+        let identity = resource.identity();
+        let whole = resource.cloud == Cloud::Aws && identity.is_aws_account();
+        let account = if whole || identity.is_global() { "-" } else { account(finding, resource) };
+        let region = resource.region.as_ref().or(finding.region.as_ref()).filter(|_| whole && is_regional(&fault));
+        let place = region.map_or_else(String::new, |region| format!("/{region}"));
+        RemediationKey(format!("{}|{account}|{identity}{place}|{fault}", finding.class.as_str()))
+    }
+
+    /// The keys the same fault may have been given before, most likely first: when its control was not known yet, and when keys
+    /// held every account and each source's own spelling of the resource. Cases keep the key they were opened under.
+    pub fn former(finding: &Finding<'_>, resource: &Resource<'_>, control: Option<&str>) -> Vec<Self> {
+        let (class, account) = (finding.class.as_str(), account(finding, resource));
+        let spelt = |control| RemediationKey(format!("{class}|{account}|{}|{}", resource.canonical(), fault(finding, control)));
+        let mut keys = vec![spelt(control)];
+        if control.is_some() && finding.class == FindingClass::Compliance {
+            keys.extend([spelt(None), Self::of(finding, resource, None)]);
+        }
+        let present = Self::of(finding, resource, control);
+        keys.retain(|key| *key != present);
+        keys
     }
 
     /// The text of the key.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What is wrong: the canonical control, a CVE, the alert, else what the source calls it.
+fn fault(finding: &Finding<'_>, control: Option<&str>) -> String {
+    let own = || {
+        let named = finding.compliance.as_ref().and_then(|c| c.control.as_deref());
+        format!("{}/{}", finding.source, finding.rule.as_deref().or(named).unwrap_or(&finding.uid))
+    };
+    match finding.class {
+        FindingClass::Detection => format!("{}/{}", finding.source, finding.uid),
+        FindingClass::Compliance => control.map_or_else(own, str::to_owned),
+        FindingClass::Vulnerability => {
+            let ids = || finding.vulnerabilities.iter();
+            let advisory = || ids().find_map(|v| v.advisory.as_deref()).map(|id| format!("{}/{id}", finding.source));
+            ids().find_map(|v| v.cve.as_deref()).map(str::to_owned).or_else(advisory).unwrap_or_else(own)
+        }
+    }
+}
+
+fn account<'f>(finding: &'f Finding<'_>, resource: &'f Resource<'_>) -> &'f str {
+    resource.account.as_ref().or(finding.account.as_ref()).map_or("-", |account| account.uid.as_ref())
+}
+
+/// Whether a fault of an AWS account is one of its regions. The service is the second word of a canonical control
+/// (`aws.guardduty.enabled`), else the beginning of the source's own id (`…/GuardDuty.1`, `prowler/guardduty_is_enabled`).
+fn is_regional(fault: &str) -> bool {
+    let id = fault.strip_prefix("aws.").or_else(|| fault.rsplit('/').next()).unwrap_or(fault);
+    let service = id.split(['.', '_']).next().unwrap_or(id);
+    !ACCOUNT_WIDE.iter().any(|wide| wide.eq_ignore_ascii_case(service))
 }
 
 /// One source that reported the fault; each is written back.
@@ -87,6 +137,12 @@ pub struct Reporter {
     /// The provider's own modification time of the latest word, to drop late deliveries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<Millis>,
+    /// How its finding was matched with the control; absent where none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<MatchedBy>,
+    /// The same fault on the other resources this finding names: it is fixed when they are, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<RemediationKey>,
 }
 
 /// Who decided on a plan, and that it was this plan.
@@ -400,6 +456,13 @@ impl Remediation {
         {
             self.earlier.push(run);
         }
+    }
+
+    /// The control, and how the finding that opened the case was matched with it: `aws.s3.bpa_bucket (by control id)`.
+    pub fn control_told(&self) -> Option<String> {
+        let control = self.control.as_deref()?;
+        let first = self.reporters.first().and_then(|r| Some((r.matched?, r.source)));
+        Some(first.map_or_else(|| control.to_owned(), |(by, source)| Control { id: control.to_owned(), by }.told(source).to_string()))
     }
 
     /// The account the resource is in, else the finding's.

@@ -36,7 +36,8 @@ impl Target {
     /// Takes a resource of a finding apart. Account and region come from the resource's own id first, then from the
     /// resource, then from the finding: an envelope's account may be the aggregator's.
     pub fn of(finding: &Finding<'_>, resource: &Resource<'_>) -> Result<Self, TargetError> {
-        let uid = resource.uid.trim();
+        let full = resource.full_uid();
+        let uid = full.as_ref();
         let error = |problem| TargetError { uid: uid.to_owned(), problem };
         let mut parts = match resource.cloud {
             Cloud::Aws => aws_parts(uid),

@@ -33,7 +33,7 @@ impl Engine {
                     reasons.push(format!("{} says the finding is a sample", reporter.source));
                 }
                 Ok(SourceAnswer::Found(finding)) => {
-                    if finding.resources.iter().any(|r| r.canonical() == remediation.resource.canonical()) {
+                    if finding.resources.iter().any(|r| r.identity() == remediation.resource.identity()) {
                         return Ok(Confirmation::Confirmed);
                     }
                     reasons.push(format!("{} says the finding is about another resource", reporter.source));

@@ -10,7 +10,7 @@ use stanch_core::fix::Activity;
 use stanch_core::ocsf::{ActivityCall, ActivityKind, ActivityStatus, RemediationActivity};
 use stanch_core::plan::Plan;
 use stanch_core::port::{Commit, NUDGE_FORMAT, Notice, Nudge, OutboxItem, OutboxMessage, WriteBack};
-use stanch_core::remediation::{REMEDIATION_FORMAT, Remediation, RemediationId};
+use stanch_core::remediation::{REMEDIATION_FORMAT, Remediation, RemediationId, Reporter};
 use stanch_core::rule::Step;
 use stanch_core::state::{Event, IllegalMove, State, advance};
 
@@ -130,7 +130,12 @@ impl Case {
 
     /// Tells every source that reported the fault.
     pub(crate) fn write_back(&mut self, engine: &Engine, status: WriteBack, note: &str) {
-        for reporter in self.remediation.reporters.iter().filter(|r| r.open || status != WriteBack::InProgress) {
+        self.write_back_to(engine, |r| r.open || status != WriteBack::InProgress, status, note);
+    }
+
+    /// Tells some of the sources that reported the fault.
+    pub(crate) fn write_back_to(&mut self, engine: &Engine, to: impl Fn(&Reporter) -> bool, status: WriteBack, note: &str) {
+        for reporter in self.remediation.reporters.iter().filter(|r| to(r)) {
             let message = OutboxMessage::WriteBack {
                 source: reporter.source,
                 source_ref: reporter.source_ref.clone(),

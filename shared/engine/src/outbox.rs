@@ -73,6 +73,8 @@ impl Engine {
                     // Too little is left of the claim to send under it: it runs out, and the next round takes the item.
                     continue;
                 }
+                let told = self.as_it_stands(id, &item.message).await?;
+                let item = OutboxItem { message: told.unwrap_or(item.message), ..item };
                 match self.tried(&item).await {
                     Tried::Sent => {
                         self.ports.store.sent(item.id).await?;

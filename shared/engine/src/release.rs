@@ -80,7 +80,7 @@ impl Engine {
                 continue;
             }
             let Some(other) = self.ports.store.load(row.id).await? else { continue };
-            let same = other.resource.canonical() == remediation.resource.canonical();
+            let same = other.resource.identity() == remediation.resource.identity();
             if !same || !matches!(other.state, State::Contained { .. }) {
                 continue;
             }

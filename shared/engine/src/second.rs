@@ -31,6 +31,8 @@ pub(crate) fn second_look(remediation: &Remediation) -> Option<Millis> {
 struct Answers {
     /// One of them still reports it.
     open: bool,
+    /// One of them reports it of several resources, some of which have the fault: it says nothing about this one.
+    elsewhere: bool,
     /// One of them could not be asked now.
     unreached: Option<SourceError>,
     /// One of them cannot be asked at all, for lack of a permission or the like.
@@ -61,6 +63,8 @@ impl Engine {
                 case.record(self, None, Entry::new(ActivityStatus::Other, "Still reported", why));
                 case.notify(self, "Fixed but still reported");
             }
+        } else if answers.elsewhere {
+            tracing::debug!(remediation = %case.remediation.id, "its finding stands for other resources");
         } else if let Some(why) = answers.denied {
             let message = format!("whether the source agrees cannot be found out: {why}");
             case.record(self, None, Entry::new(ActivityStatus::Other, "Not asked", message));
@@ -86,7 +90,11 @@ impl Engine {
         let mut answers = Answers::default();
         for reporter in remediation.reporters.iter_mut().filter(|r| r.open && r.source.can_be_asked()) {
             match self.ports.sources.fetch(reporter.source, &reporter.source_ref).await {
-                Ok(SourceAnswer::Found(finding)) if finding.is_open() => answers.open = true,
+                Ok(SourceAnswer::Found(finding)) if finding.is_open() => match self.standing(&reporter.others).await {
+                    Ok(0) => answers.open = true,
+                    // Where that cannot be told now, nothing is concluded.
+                    Ok(_) | Err(_) => answers.elsewhere = true,
+                },
                 Ok(SourceAnswer::Found(finding)) => {
                     reporter.open = false;
                     reporter.modified = finding.modified.or(reporter.modified);

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use stanch_core::digest::sha256_hex;
-use stanch_core::normalize::{Normalized, Score, events};
+use stanch_core::normalize::{Normalized, events};
 use stanch_core::port::{Kind, StoreError};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -222,7 +222,7 @@ async fn take(
         Err(error) => return Ok(Some(error.to_string())),
     }
     for score in reading.scores {
-        engine.keep_score(&score).await?;
+        engine.keep_score(score).await?;
         receipt.scores += 1;
     }
     if reading.reply.is_some() {
@@ -242,23 +242,6 @@ async fn take(
         _ => telemetry::event_taken(engine.meter()),
     }
     Ok(None)
-}
-
-impl Engine {
-    /// Keeps a score under its scope and name. One that is older than what is kept changes nothing.
-    async fn keep_score(&self, score: &Score) -> Result<(), EngineError> {
-        let (name, new) = (score.key(), serde_json::to_string(score).map_err(|e| EngineError::Invocation(e.to_string()))?);
-        loop {
-            let kept = self.ports.store.value(&name).await?;
-            let known: Option<Score> = kept.as_deref().and_then(|kept| serde_json::from_str(kept).ok());
-            if known.is_some_and(|known| known.time > score.time) {
-                return Ok(());
-            }
-            if self.ports.store.set_value(&name, kept.as_deref(), Some(&new)).await? {
-                return Ok(());
-            }
-        }
-    }
 }
 
 #[cfg(test)]

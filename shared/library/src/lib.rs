@@ -1,6 +1,7 @@
 //! The content: fixes as data, what triggers each, the rules and protected targets that ship with stanch.
 
 mod check;
+pub mod controls;
 mod error;
 
 use std::collections::BTreeMap;
@@ -10,8 +11,9 @@ use std::sync::OnceLock;
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use stanch_core::cloud::Resource;
+use stanch_core::control::{Control, MatchedBy};
 use stanch_core::diagnostic::Diagnostic;
-use stanch_core::finding::{Finding, Source};
+use stanch_core::finding::{Finding, FindingClass, Source};
 use stanch_core::fix::{Evidence, Fix};
 use stanch_core::guard::{Protected, glob};
 use stanch_core::port::{Fixes, FixesError};
@@ -121,15 +123,24 @@ impl Library {
         self.entries.get(name).map(|e| (e.file.as_str(), e.text.as_str()))
     }
 
-    /// The canonical control a finding speaks about, where a fix knows it.
-    pub fn control(&self, finding: &Finding<'_>) -> Option<&str> {
-        self.entries.values().find(|e| e.head.triggers(finding)).and_then(|e| e.head.control.as_deref())
+    /// The canonical control a finding speaks about, and how that was told: by the source's own id, as the equivalence map or
+    /// a fix has it, else by the policy it names, else by its title.
+    pub fn control(&self, finding: &Finding<'_>) -> Option<Control> {
+        let by_fix = || {
+            let known = self.entries.values().find_map(|e| Some((e.head.triggers(finding)?, e.head.control.as_deref()?)));
+            known.map(|(by, id)| Control { id: id.to_owned(), by })
+        };
+        controls::by_key(finding).or_else(by_fix).or_else(|| controls::by_policy(finding)).or_else(|| controls::by_name(finding))
     }
 
-    /// The fix recommended for a finding on a resource: its trigger names the finding and it takes that type of resource.
+    /// The fix recommended for a finding on a resource: its trigger names the finding, or it closes the finding's control, and
+    /// it takes that type of resource.
     pub fn recommend(&self, finding: &Finding<'_>, resource: &Resource<'_>) -> Result<Option<&Fix>, LibraryError> {
-        let kind = canonical_kind(resource.cloud, resource.kind.as_deref(), &resource.uid);
-        for entry in self.entries.values().filter(|e| e.head.triggers(finding)) {
+        let kind = canonical_kind(resource.cloud, resource.kind.as_deref(), &resource.full_uid());
+        let control = self.control(finding);
+        let closes = |e: &&Entry| control.as_ref().is_some_and(|control| e.head.closes(&control.id));
+        let named = self.entries.values().filter(|e| e.head.triggers(finding).is_some());
+        for entry in named.chain(self.entries.values().filter(closes)) {
             let fix = self.fix(&entry.head.fix)?;
             if fix.cloud == resource.cloud && kind.as_deref().is_some_and(|k| fix.takes(k)) {
                 return Ok(Some(fix));
@@ -140,11 +151,18 @@ impl Library {
 }
 
 impl Head {
-    fn triggers(&self, finding: &Finding<'_>) -> bool {
+    /// Whether the fix closes a control: its own, or a part of it (`gcp.sql.flags` closes `gcp.sql.flags.local_infile`).
+    fn closes(&self, control: &str) -> bool {
+        let own = self.control.as_deref();
+        own.is_some_and(|own| control.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    }
+
+    /// Whether the fix names the finding, and by what.
+    fn triggers(&self, finding: &Finding<'_>) -> Option<MatchedBy> {
         let control = finding.compliance.as_ref().and_then(|c| c.control.as_deref());
         let rule = finding.rule.as_deref();
         let names = |id: &str| control.is_some_and(|c| c.eq_ignore_ascii_case(id)) || rule.is_some_and(|r| r.eq_ignore_ascii_case(id));
-        self.remediates.iter().filter_map(|r| r.split_once('/')).any(|(kind, id)| match (kind, finding.source) {
+        let matches = |kind: &str, id: &str| match (kind, finding.source) {
             ("securityhub", Source::SecurityHub | Source::SecurityHubV2)
             | ("scc", Source::Scc)
             | ("prowler", Source::Prowler)
@@ -152,11 +170,13 @@ impl Head {
             // Its control is the parent assessment, which many different rules share.
             ("defender", Source::DefenderSubAssessment) => rule.is_some_and(|r| r.eq_ignore_ascii_case(id)),
             ("policy", Source::DefenderAssessment) => finding.policy.as_deref().is_some_and(|p| p.eq_ignore_ascii_case(id)),
-            ("alert", source) if finding.class == stanch_core::finding::FindingClass::Detection && source != Source::Prowler => {
+            ("alert", source) if finding.class == FindingClass::Detection && source != Source::Prowler => {
                 rule.is_some_and(|r| glob(id, r)) || finding.types.iter().any(|t| glob(id, t))
             }
             _ => false,
-        })
+        };
+        let (kind, _) = self.remediates.iter().filter_map(|r| r.split_once('/')).find(|(kind, id)| matches(kind, id))?;
+        Some(if kind == "policy" { MatchedBy::Policy } else { MatchedBy::Key })
     }
 }
 
@@ -167,8 +187,8 @@ impl Fixes for Library {
     fn recommend(&self, finding: &Finding<'_>, resource: &Resource<'_>) -> Result<Option<&Fix>, FixesError> {
         Library::recommend(self, finding, resource).map_err(|e| FixesError(e.to_string()))
     }
-    fn control(&self, finding: &Finding<'_>) -> Option<String> {
-        Library::control(self, finding).map(str::to_owned)
+    fn control(&self, finding: &Finding<'_>) -> Option<Control> {
+        Library::control(self, finding)
     }
 }
 

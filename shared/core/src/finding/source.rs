@@ -16,6 +16,9 @@ pub enum Source {
     DefenderSubAssessment,
     /// Defender for Cloud regulatory compliance assessment.
     DefenderCompliance,
+    /// Alert of another Microsoft security product (Defender for Endpoint, Defender for IoT, Defender for Cloud Apps, Sentinel …),
+    /// or of Defender for Cloud where only the number is told that Defender XDR gave it. Defender for Cloud's API knows neither.
+    DefenderXdr,
     /// Azure Policy compliance state.
     AzurePolicy,
     /// AWS Security Hub CSPM, ASFF.
@@ -38,6 +41,7 @@ impl Source {
             Source::DefenderAssessment => "defender-assessment",
             Source::DefenderSubAssessment => "defender-sub-assessment",
             Source::DefenderCompliance => "defender-compliance",
+            Source::DefenderXdr => "defender-xdr",
             Source::AzurePolicy => "azure-policy",
             Source::SecurityHub => "security-hub",
             Source::SecurityHubV2 => "security-hub-v2",
@@ -53,7 +57,7 @@ impl Source {
         const HOUR: Millis = 3_600_000;
         match self {
             // Alerts are not measured again; their status is what was last written, and reads back within minutes.
-            Source::DefenderAlert => HOUR / 4,
+            Source::DefenderAlert | Source::DefenderXdr => HOUR / 4,
             // Minutes to days: each recommendation has a freshness interval of 30 minutes to 24 hours, those made by policy follow its
             // daily scan (learn.microsoft.com, defender-for-cloud: review-security-recommendations; governance/policy: get-compliance-data).
             Source::DefenderAssessment => 48 * HOUR,
@@ -63,12 +67,10 @@ impl Source {
             // Computed about every 12 hours from the recommendations (learn.microsoft.com, defender-for-cloud:
             // regulatory-compliance-dashboard).
             Source::DefenderCompliance => 60 * HOUR,
-            // Evaluated once a day; a change of the resource shows within 30 minutes (learn.microsoft.com, governance/policy:
-            // get-compliance-data). An hour for delivery.
-            Source::AzurePolicy => 25 * HOUR,
-            // Periodic checks run within 12 or 24 hours of the last, those triggered by changes at once, and 18-hourly without any (AWS
+            // Azure Policy: evaluated once a day; a change of the resource shows within 30 minutes (learn.microsoft.com,
+            // governance/policy: get-compliance-data). An hour for delivery. Security Hub: periodic checks run within 12 or 24 hours of the last, those triggered by changes at once, and 18-hourly without any (AWS
             // Security Hub user guide, securityhub-standards-schedule). An hour for AWS Config and delivery.
-            Source::SecurityHub | Source::SecurityHubV2 => 25 * HOUR,
+            Source::AzurePolicy | Source::SecurityHub | Source::SecurityHubV2 => 25 * HOUR,
             // Detectors without real-time mode scan once a day, and a scan takes hours in a large organization
             // (cloud.google.com, security-command-center: concepts-scan-latency-overview, custom-modules-sha-overview).
             Source::Scc => 36 * HOUR,
@@ -79,7 +81,7 @@ impl Source {
 
     /// Whether the source can be asked about a finding with our own credentials (and so may contain).
     pub fn can_be_asked(self) -> bool {
-        !matches!(self, Source::Prowler | Source::Ocsf)
+        !matches!(self, Source::DefenderXdr | Source::Prowler | Source::Ocsf)
     }
 }
 

@@ -19,6 +19,7 @@ pub use store::{Cap, Commit, Filter, Head, Hold, OutboxItem, OutboxMessage, Park
 
 use crate::api::{ApiRequest, ApiResponse};
 use crate::cloud::Resource;
+use crate::control::Control;
 use crate::finding::{Finding, Millis};
 use crate::fix::Fix;
 use crate::remediation::RemediationId;
@@ -115,8 +116,8 @@ pub trait Fixes: Send + Sync {
     fn fix(&self, name: &str) -> Result<&Fix, FixesError>;
     /// The fix recommended for a finding on a resource.
     fn recommend(&self, finding: &Finding<'_>, resource: &Resource<'_>) -> Result<Option<&Fix>, FixesError>;
-    /// The canonical control a finding speaks about.
-    fn control(&self, finding: &Finding<'_>) -> Option<String>;
+    /// The canonical control a finding speaks about, and how that was told.
+    fn control(&self, finding: &Finding<'_>) -> Option<Control>;
 }
 
 /// A fix that cannot be had, in the library's words.

@@ -1,6 +1,6 @@
 //! Intake: one remediation for one fault, whoever reports it, however often and in whatever order.
 
-use stanch_core::finding::{Activity, ComplianceStatus, Finding, FindingStatus, Source};
+use stanch_core::finding::{ComplianceStatus, Finding, FindingStatus, Source};
 use stanch_core::port::{Store, WriteBack};
 use stanch_core::state::{Resolution, State};
 use stanch_engine::Taken;
@@ -116,23 +116,9 @@ fn a_finding_closed_before_we_act_ends_the_wait() {
 }
 
 #[test]
-fn a_deleted_row_says_nothing_about_the_resource() {
-    let world = World::with_rules(ASK);
-    let waiting = world.open(&bucket());
-    let mut deleted = closed(bucket(), now() + 5_000);
-    deleted.activity = Activity::Close;
-    deleted.status = FindingStatus::Deleted;
-    world.report(&deleted);
-    assert_eq!(world.load(waiting.id).state, State::AwaitingApproval);
-}
-
-#[test]
-fn passed_findings_samples_and_findings_without_a_resource_open_nothing_to_do() {
+fn passed_findings_and_samples_open_nothing_to_do() {
     let world = World::new();
     assert_eq!(world.report(&closed(bucket(), now()))[0].taken, Taken::NotOpen);
-    let mut nowhere = bucket();
-    nowhere.resources.clear();
-    assert_eq!(world.report(&nowhere)[0].taken, Taken::NoResource);
     let mut sample = bucket();
     sample.sample = true;
     let recorded = world.open(&sample);

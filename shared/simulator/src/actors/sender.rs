@@ -38,7 +38,7 @@ async fn hand_in(world: &World, stage: &Stage, actor: ActorId, engine: &Engine, 
                 let control = stage.library.control(finding);
                 let opened = intakes.iter().any(|i| i.remediation.is_some());
                 for resource in finding.resources.iter().filter(|_| opened) {
-                    let key = RemediationKey::of(finding, resource, control);
+                    let key = RemediationKey::of(finding, resource, control.as_ref().map(|c| c.id.as_str()));
                     world.with(|w| w.ledger.accepted.insert((key, finding.source, finding.uid.to_string())));
                 }
                 return;

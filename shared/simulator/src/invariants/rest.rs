@@ -39,7 +39,8 @@ pub(crate) fn swept(world: &World, stage: &Stage, cases: &Cases) {
         let held = finish(world.source.fetch(finding.source, &finding.source_ref));
         let open = matches!(held, Ok(SourceAnswer::Found(held)) if held.is_open());
         let Some(resource) = finding.resources.first() else { continue };
-        let key = RemediationKey::of(&finding, resource, stage.library.control(&finding));
+        let control = stage.library.control(&finding);
+        let key = RemediationKey::of(&finding, resource, control.as_ref().map(|c| c.id.as_str()));
         let known = cases.iter().any(|(r, _)| r.key == key && r.reporters.iter().any(|p| p.uid == finding.uid));
         if open && !known {
             world.broken("lost-is-found", format!("{} is open at its source, and no remediation knows it", finding.uid));
