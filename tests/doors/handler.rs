@@ -62,6 +62,26 @@ async fn an_http_trigger_is_answered_with_an_object_that_the_host_cannot_misread
     assert_eq!((status, &answer["Outputs"]["res"]["statusCode"]), (200, &json!(400)), "{text}");
 }
 
+/// Event Grid asks before it sends: in its own schema by an event, in CloudEvents by an `OPTIONS` request.
+#[tokio::test]
+async fn a_sender_that_asks_whether_it_may_deliver_is_answered_as_its_protocol_says() {
+    let program = Program::handler().await;
+    let ask = json!([{"id": "1", "topic": "t", "subject": "", "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "eventTime": "2026-01-01T00:00:00Z", "dataVersion": "2", "data": {"validationCode": "512d38b6"}}]);
+    let request = json!({"Url": "http://x", "Method": "POST", "Query": "{}", "Headers": {}, "Body": ask.to_string()});
+    let (_, text) = invoke(&program, "ocsf-finding", hosted("req", request)).await;
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["Outputs"]["res"]["statusCode"], 200, "{text}");
+    assert_eq!(answer["Outputs"]["res"]["body"], r#"{"validationResponse":"512d38b6"}"#, "{text}");
+
+    let headers = json!({"Host": ["x"], "WebHook-Request-Origin": ["eventgrid.azure.net"]});
+    let request = json!({"Url": "http://x", "Method": "OPTIONS", "Query": "{}", "Headers": headers});
+    let (_, text) = invoke(&program, "ocsf-finding", hosted("req", request)).await;
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["Outputs"]["res"]["headers"]["WebHook-Allowed-Origin"], "eventgrid.azure.net", "{text}");
+    assert_eq!(answer["Outputs"]["res"]["statusCode"], 200, "{text}");
+}
+
 #[tokio::test]
 async fn what_is_no_invocation_and_no_function_is_said_plainly() {
     let program = Program::handler().await;

@@ -40,12 +40,14 @@ pub struct Sources {
 impl Sources {
     fn of(&self, source: Source) -> Option<&Arc<dyn FindingSource>> {
         match source {
-            Source::DefenderAlert | Source::DefenderAssessment | Source::DefenderSubAssessment | Source::DefenderCompliance => {
-                Some(&self.defender)
-            }
+            Source::DefenderAlert
+            | Source::DefenderAssessment
+            | Source::DefenderSubAssessment
+            | Source::DefenderCompliance
+            | Source::AzurePolicy => Some(&self.defender),
             Source::SecurityHub | Source::SecurityHubV2 => Some(&self.security_hub),
             Source::Scc => Some(&self.scc),
-            Source::Prowler | Source::Ocsf => None,
+            Source::DefenderXdr | Source::Prowler | Source::Ocsf => None,
         }
     }
 }

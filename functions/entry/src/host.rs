@@ -91,6 +91,10 @@ async fn run(shared: &Shared, function: &'static Function, body: &[u8]) -> Respo
         Ok(invocation) => invocation,
         Err(error) => return fault(StatusCode::BAD_REQUEST, &error.to_string()),
     };
+    if let Some(origin) = function.http.then(|| asking_origin(&invocation, function.binding)).flatten() {
+        let headers = json!({"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"});
+        return outputs(json!({"res": {"statusCode": 200, "headers": headers, "body": "{}"}}), function, StatusCode::OK, json!({}));
+    }
     let engine = match shared.engine.get_or_try_init(|| build(&shared.settings)).await {
         Ok(engine) => engine,
         Err(error) => {
@@ -111,6 +115,19 @@ pub(crate) fn status(verdict: Verdict) -> StatusCode {
         Verdict::Answered => StatusCode::OK,
         Verdict::Refused => StatusCode::BAD_REQUEST,
     }
+}
+
+/// Who asks whether events may be sent here: the handshake of CloudEvents, an `OPTIONS` request with the sender's origin
+/// (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md>, section 4). The function's key has let it in.
+fn asking_origin(invocation: &Invocation, binding: &str) -> Option<String> {
+    let request = match invocation.data.get(binding)? {
+        Value::String(text) => serde_json::from_str(text).ok()?,
+        other => other.clone(),
+    };
+    let asks = request.get("Method").and_then(Value::as_str).is_some_and(|method| method.eq_ignore_ascii_case("OPTIONS"));
+    let headers = request.get("Headers").filter(|_| asks)?.as_object()?;
+    let (_, origin) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("WebHook-Request-Origin"))?;
+    origin.as_str().or_else(|| origin.get(0)?.as_str()).map(str::to_owned)
 }
 
 fn fault(status: StatusCode, error: &str) -> Response {
@@ -134,11 +151,15 @@ fn failed(function: &Function, error: &EngineError) -> Response {
 /// What the host wants: always a body; for an HTTP trigger the answer as an object. Strings are never bare words, which the
 /// host would try to read as base64.
 fn answer(function: &Function, status: StatusCode, body: Value) -> Response {
-    let outputs = if function.http {
+    let out = if function.http {
         json!({"res": {"statusCode": status.as_u16(), "headers": {"content-type": "application/json"}, "body": body.to_string()}})
     } else {
         json!({})
     };
+    outputs(out, function, status, body)
+}
+
+fn outputs(outputs: Value, function: &Function, status: StatusCode, body: Value) -> Response {
     let logs = [json!({"function": function.name, "status": status.as_u16(), "result": body}).to_string()];
     axum::Json(json!({"Outputs": outputs, "Logs": logs, "ReturnValue": null})).into_response()
 }

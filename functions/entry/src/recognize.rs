@@ -2,7 +2,7 @@
 
 use stanch_core::finding::Source;
 use stanch_core::json::Json;
-use stanch_core::normalize::{self, NoFinding, NormalizeError, Normalized, Reading};
+use stanch_core::normalize::{self, Mapping, NoFinding, NormalizeError, Normalized, Reading};
 
 /// Every kind of event that is read, for people.
 pub const ACCEPTED: &str = "Defender for Cloud alerts, assessments, sub-assessments and regulatory compliance assessments; \
@@ -20,6 +20,8 @@ const READERS: &[(&str, Read, Option<Source>)] = &[
     ("defender-sub-assessment", stanch_azure::normalize_recommendation, Some(Source::DefenderSubAssessment)),
     ("defender-recommendation", stanch_azure::normalize_recommendation, None),
     ("defender-compliance", stanch_azure::normalize_compliance, None),
+    ("defender-xdr", stanch_azure::normalize_alert, Some(Source::DefenderXdr)),
+    ("azure-policy", stanch_azure::normalize_policy, None),
     ("security-hub", stanch_aws::normalize, Some(Source::SecurityHub)),
     ("security-hub-v2", stanch_aws::normalize, Some(Source::SecurityHubV2)),
     ("securityhub-finding", stanch_aws::normalize, None),
@@ -54,8 +56,27 @@ fn read<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>) -> Result<(), Normal
 
 /// Every rule by which an event is no finding.
 pub fn no_findings() -> impl Iterator<Item = &'static NoFinding> {
-    let all = [normalize::NO_FINDINGS, stanch_azure::NO_FINDINGS, stanch_aws::NO_FINDINGS, stanch_gcp::NO_FINDINGS];
-    all.into_iter().flatten().copied()
+    let connectors = [stanch_azure::NO_FINDINGS, stanch_aws::NO_FINDINGS, stanch_gcp::NO_FINDINGS, stanch_core::ocsf::NO_FINDINGS];
+    let all = connectors.into_iter().chain([normalize::NO_FINDINGS]);
+    all.flatten().copied()
+}
+
+/// How each shape of a connector's payloads becomes OCSF, by the connector. A payload is of the first shape whose marks it has.
+pub const MAPPINGS: [&[Mapping]; 4] = [stanch_azure::MAPPINGS, stanch_aws::MAPPINGS, stanch_gcp::MAPPINGS, stanch_core::ocsf::MAPPINGS];
+
+/// The mappings that findings of a source are read by.
+pub fn mappings(source: Source) -> &'static [Mapping] {
+    match source {
+        Source::DefenderAlert
+        | Source::DefenderXdr
+        | Source::DefenderAssessment
+        | Source::DefenderSubAssessment
+        | Source::DefenderCompliance
+        | Source::AzurePolicy => stanch_azure::MAPPINGS,
+        Source::SecurityHub | Source::SecurityHubV2 => stanch_aws::MAPPINGS,
+        Source::Scc => stanch_gcp::MAPPINGS,
+        Source::Prowler | Source::Ocsf => stanch_core::ocsf::MAPPINGS,
+    }
 }
 
 /// The names of its fields, and the type it gives itself.
@@ -152,11 +173,11 @@ mod tests {
     #[test]
     fn every_source_has_a_name_to_force_it() {
         use Source::{
-            DefenderAlert, DefenderAssessment, DefenderCompliance, DefenderSubAssessment, Ocsf, Prowler, Scc, SecurityHub, SecurityHubV2,
+            AzurePolicy, DefenderAlert, DefenderAssessment, DefenderCompliance, DefenderSubAssessment, DefenderXdr, Ocsf, Prowler, Scc,
+            SecurityHub, SecurityHubV2,
         };
-        for source in
-            [DefenderAlert, DefenderAssessment, DefenderSubAssessment, DefenderCompliance, SecurityHub, SecurityHubV2, Scc, Prowler, Ocsf]
-        {
+        let of_azure = [DefenderAlert, DefenderXdr, DefenderAssessment, DefenderSubAssessment, DefenderCompliance, AzurePolicy];
+        for source in of_azure.into_iter().chain([SecurityHub, SecurityHubV2, Scc, Prowler, Ocsf]) {
             assert!(names().any(|name| name == source.as_str()), "{source}");
         }
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 VERSION = "1.8.0"
-PROFILES = ["cloud"]  # not `datetime`: every time stanch writes is in milliseconds
+PROFILES = ["cloud", "security_control"]  # the second where a risk is; not `datetime`: every time stanch writes is in milliseconds
 CLASSES = ["vulnerability_finding", "compliance_finding", "detection_finding", "remediation_activity"]
 
 

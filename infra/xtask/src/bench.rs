@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::fault::Fault;
+use crate::install;
 use crate::repo::{self, Repo, read};
 
 const PROGRAMS: [&str; 3] = ["handler", "bootstrap", "stanch"];
@@ -38,12 +39,15 @@ pub(crate) fn run(repo: &Repo, profile: &str) -> Result<(), Fault> {
         println!("| {name} | {value} |");
     }
     println!();
-    if repo.root.join("functions/entry/benches/event.rs").is_file() {
-        repo::run(repo.cargo().args(["bench", "--quiet", "-p", "stanch-entry", "--bench", "event"]))
-    } else {
-        println!("skipped: time per event: functions/entry/benches/event.rs does not exist");
-        Ok(())
-    }
+    repo::run(repo.cargo().args(["bench", "--quiet", "-p", "stanch-entry", "--bench", "event"]))?;
+    let step = Command::new(install::prowler(repo)?).args(["-W", "ignore"]).arg(repo.tool("py/prowler_step.py")).output();
+    let step = step.map_err(Fault::io("start Prowler's step"))?;
+    let text = String::from_utf8_lossy(&step.stdout);
+    let Some((model, json)) = text.trim().split_once(' ').filter(|_| step.status.success()) else {
+        return Err(Fault::Found(format!("Prowler's step failed: {}", String::from_utf8_lossy(&step.stderr).trim())));
+    };
+    println!("Prowler 5.46.0, from its own finding to the model of OCSF: {model} µs; to OCSF as JSON: {json} µs");
+    Ok(())
 }
 
 /// Starts the handler again and again as the Functions host does: a port in the environment, then requests until it answers.

@@ -43,12 +43,32 @@ pub(crate) fn python(repo: &Repo) -> Result<PathBuf, Fault> {
     let lock = repo.tool("py/requirements.txt");
     let wanted = format!("{version}\n{}", read(&lock)?);
     if !is_current(&home, &wanted, &interpreter) {
-        clear(&home)?;
-        run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
-        run_quietly(Command::new(&interpreter).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&lock))?;
+        environment(&home, &lock, &[])?;
         write(&home.join("stamp"), &wanted)?;
     }
     Ok(interpreter)
+}
+
+/// An interpreter with Prowler's step to OCSF, for measuring beside it. Its many cloud SDKs stay away.
+pub(crate) fn prowler(repo: &Repo) -> Result<PathBuf, Fault> {
+    let version = version("python3", "Python 3", "measuring beside Prowler")?;
+    let home = repo.cache.join("prowler");
+    let interpreter = home.join("bin/python");
+    let lock = repo.tool("py/prowler.txt");
+    let wanted = format!("{version}\n{}", read(&lock)?);
+    if !is_current(&home, &wanted, &interpreter) {
+        environment(&home, &lock, &["--no-deps"])?;
+        write(&home.join("stamp"), &wanted)?;
+    }
+    Ok(interpreter)
+}
+
+fn environment(home: &Path, lock: &Path, flags: &[&str]) -> Result<(), Fault> {
+    clear(home)?;
+    run_quietly(Command::new("python3").args(["-m", "venv"]).arg(home))?;
+    let mut pip = Command::new(home.join("bin/python"));
+    run_quietly(pip.args(["-m", "pip", "install", "--quiet"]).args(flags).arg("--requirement").arg(lock))?;
+    Ok(())
 }
 
 /// The interpreter if it is installed already and fits the lock.

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod bench;
+mod corpus;
 mod fault;
 mod r#gen;
 mod install;
@@ -34,6 +35,9 @@ usage: cargo xtask <command>
                          against what a recording proxy saw
   versions               two builds, the second one format ahead, on one data folder with work in flight
   simulate [FLAGS]       play simulated runs of the engine: --seeds N, --from SEED, --story; `simulate --help` tells the rest
+  corpus [--write]       read every published payload at hand; show per family what became of it, and how much of what each
+                         payload holds was filled; --write renews docs/mappings.md
+  fuzz [--seconds N]     arbitrary and changed payloads on every connector's reader, each for N seconds (60)
   bench [--profile NAME] start-up time, memory and sizes of the programs, ready for the README
 ";
 
@@ -62,6 +66,10 @@ fn run(args: &[&str]) -> Result<ExitCode, Fault> {
         ["kills", "--count", count] => kills::run(&repo, Some(count)).map(|()| ExitCode::SUCCESS),
         ["versions"] => kills::versions(&repo).map(|()| ExitCode::SUCCESS),
         ["simulate", flags @ ..] => simulate::run(&repo, flags).map(|()| ExitCode::SUCCESS),
+        ["corpus"] => corpus::run(&repo, false).map(|()| ExitCode::SUCCESS),
+        ["corpus", "--write"] => corpus::run(&repo, true).map(|()| ExitCode::SUCCESS),
+        ["fuzz"] => corpus::fuzz(&repo, "60").map(|()| ExitCode::SUCCESS),
+        ["fuzz", "--seconds", seconds] => corpus::fuzz(&repo, seconds).map(|()| ExitCode::SUCCESS),
         ["bench"] => bench::run(&repo, "release").map(|()| ExitCode::SUCCESS),
         ["bench", "--profile", profile] => bench::run(&repo, profile).map(|()| ExitCode::SUCCESS),
         [] | ["help" | "--help" | "-h"] => {

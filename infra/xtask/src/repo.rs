@@ -56,6 +56,11 @@ impl Repo {
         self.beside("STANCH_SPECS", "specs/azure")
     }
 
+    /// What is known of the vendors' products, the catalogue of fixes among it.
+    pub(crate) fn facts(&self) -> Result<PathBuf, String> {
+        self.beside("STANCH_FACTS", "facts")
+    }
+
     /// The cargo that runs this program.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(variable("CARGO").unwrap_or_else(|| "cargo".to_owned()));

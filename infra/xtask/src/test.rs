@@ -57,9 +57,11 @@ fn tests(repo: &Repo, args: &[&str], stages: &mut Stages) -> Result<Count, Fault
     let records = fresh_records(repo)?;
     let mut cargo = repo.cargo();
     cargo.args(["test", "--no-fail-fast"]).args(selection).env("STANCH_RECORD_DIR", &records);
-    for (name, what, folder) in
-        [("STANCH_SAMPLES", "tests over real payloads", repo.samples()), ("STANCH_SPECS", "judging Azure requests", repo.specs())]
-    {
+    for (name, what, folder) in [
+        ("STANCH_SAMPLES", "tests over real payloads", repo.samples()),
+        ("STANCH_SPECS", "judging Azure requests", repo.specs()),
+        ("STANCH_FACTS", "the catalogue of fixes against the controls", repo.facts()),
+    ] {
         match folder {
             Ok(folder) => drop(cargo.env(name, folder)),
             Err(why) => stages.skip(what, &why),

@@ -115,7 +115,7 @@ async fn with_plan<'a>(
         let control = library.control(&finding);
         let mut kept = Vec::new();
         for (resource, preview) in finding.resources.iter().zip(previews) {
-            let known = match store.find(&RemediationKey::of(&finding, resource, control.as_deref())).await? {
+            let known = match store.find(&RemediationKey::of(&finding, resource, control.as_ref().map(|c| c.id.as_str()))).await? {
                 Some(id) => store.load(id).await?.and_then(|case| case.fix).is_some_and(|run| run.hash.starts_with(hash)),
                 None => false,
             };

@@ -20,6 +20,7 @@ mod parked;
 mod plan;
 mod remediations;
 mod rules;
+mod scores;
 pub(crate) mod show;
 mod show_case;
 mod text;
@@ -141,6 +142,9 @@ enum Command {
         after_help = "Examples:\n  stanch parked list\n  stanch parked retry 3f1c0a9be27d\n  stanch parked drop 3f1c0a9be27d --why 'a test message'"
     )]
     Parked(parked::ParkedCommand),
+    /// Secure scores of each scope, as Defender for Cloud last exported them
+    #[command(after_help = "Examples:\n  stanch scores\n  stanch scores --json | jq 'select(.current < .max)'")]
+    Scores,
     /// The kill switch: whether anything may be written to a cloud
     #[command(subcommand, after_help = "Examples:\n  stanch writes off\n  stanch writes status --json")]
     Writes(audit::Writes),
@@ -274,6 +278,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Audit(audit::Audit::Export(arguments)) => export::run(context, &arguments).await,
         Command::Audit(audit::Audit::Checkpoint) => audit::checkpoint(context).await,
         Command::Parked(command) => parked::run(context, &command).await,
+        Command::Scores => scores::run(context).await,
         Command::Writes(command) => audit::writes(context, command).await,
         Command::Backup(arguments) => backup::run(context, &arguments),
         Command::Bench(bench::Bench::Ingest(arguments)) => bench::ingest(context, &arguments).await,

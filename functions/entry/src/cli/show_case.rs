@@ -112,8 +112,8 @@ impl Page {
     }
 
     fn decision(&mut self, case: &Remediation) {
-        if let Some(control) = &case.control {
-            self.field(1, "control", control);
+        if let Some(control) = case.control_told() {
+            self.field(1, "control", &control);
         }
         if let Some(decision) = &case.decision {
             self.field(1, "rule", &format!("{} (mode {})", decision.rule.as_deref().unwrap_or("none"), decision.mode));
@@ -164,6 +164,13 @@ impl Page {
         let stands = if reporter.open { "open" } else { "closed" };
         self.line(2, &format!("{}, {stands}, last heard {}", reporter.source, time(reporter.last_received)));
         self.line(3, &reporter.uid);
+        if let Some(by) = reporter.matched {
+            self.line(3, &format!("matched by {}", by.word(reporter.source)));
+        }
+        if !reporter.others.is_empty() {
+            let count = reporter.others.len();
+            self.line(3, &format!("names {count} other resource{}; told fixed when all are", if count == 1 { "" } else { "s" }));
+        }
     }
 
     fn run(&mut self, name: &str, run: &Run) {
