@@ -85,7 +85,7 @@ async fn work(engine: &Engine) -> Vec<Uuid> {
     let mut ids = Vec::new();
     for event in stanch_sandbox::demo_events() {
         let id = Uuid::now_v7();
-        let findings = recognize::recognize(event.json).unwrap();
+        let findings = recognize::recognize(event.json).unwrap().findings;
         engine.ingest(findings).instrument(event_span("test", id)).await.unwrap();
         ids.push(id);
     }

@@ -32,9 +32,9 @@ pub(super) const MAPPING: Mapping = Mapping {
             "the target, then the entry point, by their ids in `graphComponent.entities`; else the subscription",
         ),
         mapped("cloud.account.uid", &["id"], "the subscription in the ARM id"),
-        mapped("unmapped.risk.level", &["properties.riskLevel", "properties.potentialImpact"], ""),
-        mapped("unmapped.risk.factors[]", &["properties.riskFactors[]", "properties.riskCategories[]"], ""),
-        mapped("unmapped.risk.attack_paths[]", &["name"], ""),
+        mapped("risk_level", &["properties.riskLevel", "properties.potentialImpact"], ""),
+        mapped("risk_details", &["properties.riskFactors[]", "properties.riskCategories[]"], "joined; several also under `unmapped.risk`"),
+        mapped("finding_info.attack_graph.uid", &["name"], ""),
     ],
 };
 

@@ -55,9 +55,13 @@ pub(super) const ASSESSMENT: Mapping = Mapping {
         ),
         mapped("metadata.product.name", &["properties.partnersData.partnerName"], "else Microsoft Defender for Cloud"),
         mapped("unmapped.policy", &["properties.metadata.policyDefinitionId"], "the last segment"),
-        mapped("unmapped.risk.level", &["properties.risk.level"], ""),
-        mapped("unmapped.risk.factors[]", &["properties.risk.riskFactors[]"], ""),
-        mapped("unmapped.risk.attack_paths[]", &["properties.risk.attackPathsReferences[]", "properties.risk.paths[].id"], ""),
+        mapped("risk_level", &["properties.risk.level"], ""),
+        mapped("risk_details", &["properties.risk.riskFactors[]"], "joined; several also under `unmapped.risk`"),
+        mapped(
+            "finding_info.attack_graph.uid",
+            &["properties.risk.attackPathsReferences[]", "properties.risk.paths[].id"],
+            "the first; several also under `unmapped.risk`",
+        ),
     ],
 };
 

@@ -61,14 +61,14 @@ fn each_shape_becomes_what_an_analyst_reads_in_it() {
         "assessment export": {"class_uid": 2003, "finding_info.uid": format!("{VAULT}/providers/microsoft.security/assessments/eeeeeeee-0000-4000-8000-000000000005"),
             "severity_id": 5, "status_id": 3, "compliance.status_id": 0, "compliance.status_code": "NotApplicable", "compliance.status_details[0]": "Exempt: waived",
             "compliance.standards[0]": "ASC Default", "compliance.standards[1]": "CIS", "time": 1_777_629_600_123_u64, "resources[0].name": "shop-kv",
-            "unmapped.policy": "ffffffff-0000-4000-8000-000000000006", "unmapped.risk.level": "High", "unmapped.risk.attack_paths[0]": "path-1",
+            "unmapped.policy": "ffffffff-0000-4000-8000-000000000006", "risk_level": "High", "finding_info.attack_graph.uid": "path-1",
             "metadata.product.name": "Contoso Scanner", "remediation.desc": "Switch it on.", "remediation.references[0]": "https://portal.azure.com/#blade/x"},
         "assessment gcp": {"cloud.provider": "GCP", "resources[0].provider": "GCP", "resources[0].uid": "//storage.googleapis.com/projects/shop-1/buckets/shop-data", "resources[0].type": "storage/bucket",
             "resources[0].region": "europe-west1", "cloud.account.uid": "shop-1", "status_id": 1, "unmapped.risk.factors[0]": "Exposure to the internet", "unmapped.risk.attack_paths[1]": "ap-2"},
         "sub-assessment mdvm": {"class_uid": 2002, "severity_id": 4, "vulnerabilities[0].cve.uid": "CVE-2026-1000", "unmapped.vulnerabilities[0].cvss": "7.5", "unmapped.compliance.control": "c0b7cfc6-3172-465a-b378-53c7ff2cc0d5",
             "vulnerabilities[0].remediation.references[0]": "https://nvd.example.com/CVE-2026-1000", "resources[0].type": "Microsoft.ContainerRegistry/registries", "time": 1_777_680_000_000_u64},
         "attack path": {"class_uid": 2003, "finding_info.title": "Internet exposed VM reads a vault", "severity_id": 4, "status_id": 1, "compliance.control": "InternetToVault", "compliance.status_id": 3,
-            "resources[0].uid": VAULT, "resources[1].name": "vm1", "unmapped.risk.level": "High", "unmapped.risk.factors[0]": "Data exposure", "unmapped.risk.attack_paths[0]": "66666666-0000-4000-8000-000000000006", "remediation.desc": "Patch.\nClose."},
+            "resources[0].uid": VAULT, "resources[1].name": "vm1", "risk_level": "High", "risk_details": "Data exposure", "finding_info.attack_graph.uid": "66666666-0000-4000-8000-000000000006", "remediation.desc": "Patch.\nClose."},
         "compliance result": {"class_uid": 2003, "status_id": 3, "compliance.control": "RemoveDeprecatedAccounts", "compliance.status_code": "OffByPolicy", "resources[0].uid": SUB, "resources[0].type": "Microsoft.Resources/subscriptions"},
         "task": {"finding_info.title": "MissingNsg", "severity_id": 2, "status_id": 3, "resources[0].type": "Microsoft.Compute/virtualMachines", "resources[0].region": "uksouth", "finding_info.created_time": 1_520_246_523_993_u64},
         "advice": {"finding_info.title": "No purge protection", "remediation.desc": "Switch it on", "severity_id": 3, "compliance.status_id": 3, "compliance.control": "eeeeeeee-0000-4000-8000-000000000005", "time": 1_777_791_600_500_u64},
@@ -241,7 +241,7 @@ fn scores_are_kept_with_their_counts() {
     assert_eq!(stanch_core::normalize::Score { time: None, ..from_row }, score);
 
     let whole = json!({"Type": "SecureScores", "SecureScoresSubscriptionId": "11111111-2222-4333-8444-555555555555", "DisplayName": "ASC score", "CurrentScore": 23.5, "MaxScore": 39});
-    assert_eq!(of(&whole).key(), format!("score/{SUB}/ascScore"));
+    assert_eq!((of(&whole).scope, of(&whole).name), (SUB.to_owned(), "ascScore".to_owned()));
 
     let mut gone = control.clone();
     gone["securityEventDataEnrichment"]["action"] = json!("Delete");

@@ -91,7 +91,7 @@ fn an_attack_sequence_names_its_resources_and_its_signals_name_it() {
     let signal = guardduty(|detail| detail["associatedAttackSequenceArn"] = json!("arn:aws:guardduty:eu-west-1:1:detector/d/finding/seq"));
     assert_eq!(signal.risk.as_ref().unwrap().attack_paths, ["arn:aws:guardduty:eu-west-1:1:detector/d/finding/seq"]);
     let line = stanch_core::ocsf::to_line(&signal, 0).unwrap();
-    assert!(line.contains(r#""risk":{"attack_paths":["arn:aws:guardduty"#), "{line}");
+    assert!(line.contains(r#""attack_graph":{"uid":"arn:aws:guardduty:eu-west-1:1:detector/d/finding/seq""#), "{line}");
 }
 
 #[test]
