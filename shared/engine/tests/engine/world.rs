@@ -40,10 +40,17 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
 }
 
-struct Denying {
-    sandbox: Sandbox,
+/// A cloud that refuses write number `denied` (from 0) for lack of permission.
+pub(crate) struct Denying {
+    cloud: Arc<dyn CloudApi>,
     denied: usize,
     seen: AtomicU64,
+}
+
+impl Denying {
+    pub(crate) fn new(cloud: Arc<dyn CloudApi>, denied: usize) -> Self {
+        Denying { cloud, denied, seen: AtomicU64::new(0) }
+    }
 }
 
 impl CloudApi for Denying {
@@ -52,7 +59,7 @@ impl CloudApi for Denying {
         if number == self.denied {
             return Box::pin(std::future::ready(Ok(ApiResponse::fault(403, "AccessDenied", "not allowed to do this"))));
         }
-        self.sandbox.call(request, timeout_ms)
+        self.cloud.call(request, timeout_ms)
     }
 }
 
@@ -181,7 +188,7 @@ impl World {
     /// A world in which the cloud refuses write number `denied` (from 0) for lack of permission.
     pub(crate) fn denying(denied: usize) -> Self {
         let sandbox = Sandbox::seeded(now);
-        let clouds = Arc::new(Denying { sandbox: sandbox.clone(), denied, seen: AtomicU64::new(0) });
+        let clouds = Arc::new(Denying::new(Arc::new(sandbox.clone()), denied));
         World::through(sandbox, clouds, &auto_rules())
     }
 
