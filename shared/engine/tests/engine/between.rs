@@ -1,6 +1,7 @@
 //! What happens between two steps, or in the middle of one: reports, waiting, other workers' knowledge, a slow store.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use stanch_core::api::{ApiRequest, ApiResponse};
 use stanch_core::cloud::Cloud;
@@ -13,6 +14,7 @@ use stanch_sandbox::{Fault, FaultKind, Sandbox};
 
 use crate::subjects::subject;
 use crate::world::{START, World, auto_rules, is_write, now, turn_to, wait};
+use crate::writing::outcomes;
 
 const BUCKET: &str = "aws-s3-block-public-access";
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
@@ -82,18 +84,17 @@ fn a_report_during_a_write_does_not_cost_its_result() {
     drop(clouds.engine.set(world.engine.clone()));
     let fixed = world.open(&finding);
     assert_eq!((fixed.state, fixed.reporters.len()), (FIXED, 2), "{}", fixed.note);
-    let outcomes: Vec<Outcome> = fixed.fix.iter().flat_map(|r| &r.attempts).filter_map(|a| a.result.as_ref()).map(|r| r.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Applied], "the answer itself, not a later guess");
+    assert_eq!(outcomes(&fixed), [Outcome::Applied], "the answer itself, not a later guess");
 }
 
-/// A queue whose first message of a remediation that is being written takes half a minute to send.
-struct Slow(std::sync::atomic::AtomicU32);
+/// A queue whose first message of a remediation that is being written takes so long to send, milliseconds.
+struct Slow(AtomicU32, i64);
 
 impl WorkQueue for Slow {
     fn send<'a>(&'a self, _: &'a Nudge, _: u64) -> BoxFuture<'a, Result<(), StoreError>> {
         // Messages: opened, planned, intended.
-        if self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 2 {
-            turn_to(now() + 33_000);
+        if self.0.fetch_add(1, Ordering::Relaxed) == 2 {
+            turn_to(now() + self.1);
         }
         Box::pin(std::future::ready(Ok(())))
     }
@@ -105,21 +106,40 @@ impl WorkQueue for Slow {
     }
 }
 
+/// A cloud that notes how long each write may take, milliseconds.
+struct Timed {
+    sandbox: Sandbox,
+    timeouts: Mutex<Vec<u64>>,
+}
+
+impl CloudApi for Timed {
+    fn call<'a>(&'a self, request: &'a ApiRequest, timeout_ms: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>> {
+        if is_write(request) {
+            self.timeouts.lock().expect("a lock").push(timeout_ms);
+        }
+        self.sandbox.call(request, timeout_ms)
+    }
+}
+
 #[test]
-fn a_write_whose_lease_is_nearly_over_is_not_sent() {
-    let sandbox = Sandbox::seeded(now);
-    let queue = Arc::new(Slow(0.into()));
-    let world = World::with_queue(sandbox.clone(), Arc::new(sandbox), queue, &auto_rules());
-    let id = wait(world.engine.ingest(vec![subject(BUCKET).finding()])).expect("taken in")[0].remediation.expect("opened");
-    wait(world.engine.run(id)).expect("a step");
-    let note = world.load(id).note;
-    assert!(note.contains("the intent took 33 s to store"), "{note}");
-    world.rest(id);
-    let fixed = world.load(id);
-    assert_eq!(fixed.state, FIXED, "{}", fixed.note);
-    let outcomes: Vec<Outcome> = fixed.fix.iter().flat_map(|r| &r.attempts).filter_map(|a| a.result.as_ref()).map(|r| r.outcome).collect();
-    assert_eq!(outcomes, [Outcome::NotApplied, Outcome::Applied]);
-    assert_eq!(world.writes(), 1);
+fn a_write_ends_before_its_lease_and_is_not_sent_when_that_is_nearly_over() {
+    for (stored_in, expected) in
+        [(0, vec![25_000]), (5_000, vec![25_000]), (10_000, vec![20_000]), (28_000, vec![2_000]), (28_001, vec![]), (33_000, vec![])]
+    {
+        let sandbox = Sandbox::seeded(now);
+        let clouds = Arc::new(Timed { sandbox: sandbox.clone(), timeouts: Mutex::default() });
+        let world = World::with_queue(sandbox, clouds.clone(), Arc::new(Slow(0.into(), stored_in)), &auto_rules());
+        let id = wait(world.engine.ingest(vec![subject(BUCKET).finding()])).expect("taken in")[0].remediation.expect("opened");
+        wait(world.engine.run(id)).expect("a step");
+        assert_eq!(*clouds.timeouts.lock().expect("a lock"), expected, "{stored_in}");
+        let note = world.load(id).note;
+        assert!(!expected.is_empty() || note.contains(&format!("the intent took {} s to store", stored_in / 1_000)), "{note}");
+        world.rest(id);
+        let fixed = world.load(id);
+        assert_eq!((fixed.state, world.writes()), (FIXED, 1), "{}", fixed.note);
+        let sends: &[Outcome] = if expected.is_empty() { &[Outcome::NotApplied, Outcome::Applied] } else { &[Outcome::Applied] };
+        assert_eq!(outcomes(&fixed), sends);
+    }
 }
 
 #[test]

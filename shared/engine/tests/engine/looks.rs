@@ -113,3 +113,22 @@ fn a_lost_write_to_a_resource_that_somebody_changed_meanwhile_calls_a_person() {
     assert_eq!((stuck.state, world.writes(), outcomes(&stuck)), (State::Stuck, 0, vec![]), "{}", stuck.note);
     assert!(stuck.note.contains("does not tell whether it took effect"), "{}", stuck.note);
 }
+
+/// The tag tells whose group it is; that there is one of the name does not.
+#[test]
+fn what_somebody_else_made_under_the_same_name_is_not_taken_for_what_a_lost_write_made() {
+    let world = World::new();
+    let id = unanswered(&world, QUARANTINE, FaultKind::TimeoutLost, "ec2.CreateSecurityGroup");
+    let group = serde_json::json!({
+        "GroupId": "sg-0f0f0f0f0f0f0f0f0",
+        "GroupName": "stanch-quarantine-i-0123456789abcdef0",
+        "OwnerId": "111122223333",
+        "VpcId": world.sandbox.state(Cloud::Aws, subject(QUARANTINE).uid).expect("an instance")["VpcId"],
+        "Rules": [{"SecurityGroupRuleId": "sgr-0f0f", "IsEgress": true, "IpProtocol": "-1", "FromPort": -1, "ToPort": -1, "CidrIpv4": "0.0.0.0/0"}],
+    });
+    world.sandbox.put(Cloud::Aws, "arn:aws:ec2:eu-west-1:111122223333:security-group/sg-0f0f0f0f0f0f0f0f0", group);
+    world.rest(id);
+    let stuck = world.load(id);
+    assert_eq!((stuck.state, world.writes(), outcomes(&stuck)), (State::Stuck, 0, vec![]), "{}", stuck.note);
+    assert!(stuck.note.contains("does not tell whether it took effect"), "{}", stuck.note);
+}
