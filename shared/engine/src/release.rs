@@ -102,7 +102,7 @@ impl Engine {
         let plan = case.remediation.fix.as_ref().map(|run| run.plan.clone());
         case.record(self, plan.as_ref(), Entry::new(ActivityStatus::Other, "Kept", why));
         case.notify(self, "A containment was prolonged");
-        let longer = i64::try_from(longer_ms.unwrap_or(HOUR_MS)).unwrap_or(i64::MAX / 2);
+        let longer = i64::try_from(longer_ms.unwrap_or(HOUR_MS)).unwrap_or(i64::MAX);
         case.commit(self, Next::At(self.now().saturating_add(longer))).await
     }
 

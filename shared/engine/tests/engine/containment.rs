@@ -169,6 +169,56 @@ fn a_containment_that_somebody_undid_is_told_while_the_alert_stands() {
     assert!(stuck.note.contains("somebody changed the contained resource"), "{}", stuck.note);
 }
 
+/// The alert is closed, and the resource is not as the containment left it.
+#[test]
+fn a_containment_that_somebody_undid_ends_with_its_alert_and_one_that_somebody_changed_calls_a_person() {
+    for undone in [true, false] {
+        let world = World::new();
+        let finding = subject(QUARANTINE).finding();
+        let before = world.sandbox.state(Cloud::Aws, subject(QUARANTINE).uid).expect("an instance");
+        let contained = world.open(&finding);
+        let mut now_is = before;
+        if !undone {
+            let group = serde_json::json!([{"GroupId": "sg-0f0f0f0f0f0f0f0f0", "GroupName": "for-forensics"}]);
+            (now_is["SecurityGroups"], now_is["NetworkInterfaces"][0]["Groups"]) = (group.clone(), group);
+        }
+        world.sandbox.put(Cloud::Aws, subject(QUARANTINE).uid, now_is.clone());
+        if undone {
+            let group = world.sandbox.writes()[0].response.as_ref().expect("an answer").body["GroupId"].as_str().expect("an id").to_owned();
+            let uid = format!("arn:aws:ec2:eu-west-1:111122223333:security-group/{group}");
+            world.sandbox.delete(Cloud::Aws, &uid).expect("deleted");
+        }
+        let writes = world.writes();
+        world.source.close(&finding.source_ref.id);
+        turn_to(now() + 5 * 3_600_000);
+        world.rest(contained.id);
+        let end = world.load(contained.id);
+        assert_eq!(end.state, if undone { State::RolledBack } else { State::Stuck }, "{}", end.note);
+        assert_eq!((world.writes(), world.sandbox.state(Cloud::Aws, subject(QUARANTINE).uid)), (writes, Some(now_is)));
+        assert!(undone || end.note.contains("not released by itself"), "{}", end.note);
+    }
+}
+
+#[test]
+fn an_alert_about_another_resource_keeps_nothing_contained() {
+    let world = World::new();
+    let uid = subject(QUARANTINE).uid;
+    let other_uid = uid.replace("i-0123456789abcdef0", "i-0fedcba9876543210");
+    let mut instance = world.sandbox.state(Cloud::Aws, uid).expect("an instance");
+    instance["InstanceId"] = "i-0fedcba9876543210".into();
+    world.sandbox.put(Cloud::Aws, &other_uid, instance);
+    let first = subject(QUARANTINE).finding();
+    let mut second = first.clone();
+    (second.uid, second.source_ref.id) = ("second-alert".into(), "second-alert".into());
+    second.resources[0].uid = other_uid.into();
+    let (done, standing) = (world.open(&first), world.open(&second));
+    world.source.close(&first.source_ref.id);
+    turn_to(now() + 5 * 3_600_000);
+    world.rest(done.id);
+    let states = [done.id, standing.id].map(|id| world.load(id).state.name());
+    assert_eq!(states, ["rolled-back", "contained"], "{}", world.load(done.id).note);
+}
+
 #[test]
 fn kept_evidence_does_not_close_the_alert() {
     let world = World::new();
