@@ -12,6 +12,7 @@ use crate::work::{arrive, panicking_world};
 use crate::world::{World, auto_rules, now, numbered, turn_to, wait};
 
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
+const DAY: i64 = 86_400_000;
 const ASK: &str = "rule: ask\nmode: approve\ndo:\n  - fix: recommended\n";
 
 fn kms() -> Finding<'static> {
@@ -108,10 +109,49 @@ fn what_nobody_needs_is_removed_once_a_day() {
     let last = || wait(world.store.value("prune")).unwrap();
     world.reconcile();
     let first = last();
-    turn_to(now() + 86_000_000);
+    turn_to(now() + DAY - 1);
     world.reconcile();
     assert_eq!(last(), first);
-    turn_to(now() + 500_000);
+    turn_to(now() + 1);
     world.reconcile();
     assert_ne!(last(), first);
+}
+
+#[test]
+fn what_was_sent_is_kept_for_ninety_days() {
+    let world = World::with_rules("rule: tell\nmode: record\ndo:\n  - notify: {channel: team}\n");
+    let told = world.open(&kms());
+    assert_eq!(world.post.titles().len(), 1);
+    let updated = told.times.received.expect("received");
+    for (days, pruned) in [(0, 0), (1, 0), (89, 0), (91, 1), (93, 0)] {
+        turn_to(updated + days * DAY);
+        assert_eq!(world.reconcile().pruned, pruned, "after {days} days");
+    }
+}
+
+#[test]
+fn a_round_takes_on_no_more_than_it_may_though_some_rows_cannot_be_moved() {
+    let (world, store) = World::new().with_faults(&auto_rules());
+    let all: Vec<_> = (0..5)
+        .map(|n| {
+            turn_to(now() + 1);
+            arrive(&world, &numbered(n))
+        })
+        .collect();
+    store.break_row(all[1]);
+    assert_eq!(wait(world.engine.reconcile(2)).ran, 2);
+    let begun = |id: &RemediationId| world.load(*id).state != State::Open;
+    assert_eq!(all.iter().filter(|id| **id != all[1] && begun(id)).collect::<Vec<_>>(), [&all[0], &all[2]]);
+}
+
+#[test]
+fn a_round_gives_up_after_a_thousand_rows_that_cannot_be_moved() {
+    let (world, store) = World::new().with_faults(&auto_rules());
+    for n in 0..1_000 {
+        store.break_row(arrive(&world, &numbered(n)));
+    }
+    turn_to(now() + 1);
+    let last = arrive(&world, &kms());
+    assert_eq!((wait(world.engine.reconcile(1_000)).ran, world.load(last).state), (0, State::Open));
+    assert_eq!(wait(world.store.parked(2_000)).unwrap().len(), 1_000, "each is shown to people");
 }
