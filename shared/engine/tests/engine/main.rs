@@ -26,6 +26,7 @@ mod parked;
 mod reconcile;
 mod record;
 mod scores;
+mod rollback;
 mod second;
 mod snapshots;
 mod subjects;
