@@ -136,6 +136,16 @@ fn a_missing_permission_says_what_to_grant() {
 }
 
 #[test]
+fn a_fix_for_other_resources_is_refused_before_anything_is_read() {
+    for named in ["aws-kms-enable-rotation", "azure-sql-require-tls12"] {
+        let world = World::with_rules(&approve_rules().replace("recommended", named));
+        let refused = world.open(&subject(BUCKET).finding());
+        assert_eq!((refused.state, world.sandbox.requests().len()), (State::Refused, 0), "{}", refused.note);
+        assert!(refused.note.contains(&format!("fix `{named}` does not take resources of type `awss3bucket`")), "{}", refused.note);
+    }
+}
+
+#[test]
 fn a_protected_resource_is_never_touched() {
     let world = World::new();
     let mut finding = subject(BUCKET).finding();

@@ -45,6 +45,10 @@ fn an_event_that_cannot_be_read_is_parked_and_taken_once_it_can() {
     let still = wait(world.engine.retry_parked(&parked[0].id, unable)).unwrap_err().to_string();
     assert!(still.contains("still cannot be taken") && still.contains("something new"), "{still}");
     assert_eq!(wait(world.store.parked(9)).unwrap().len(), 1);
+    for id in [parked[0].id.get(..5).unwrap(), "nothing-of-that-name"] {
+        let not_told = wait(world.engine.retry_parked(id, read)).unwrap_err().to_string();
+        assert!(not_told.contains("nothing is parked under"), "{not_told}");
+    }
 
     let taken = wait(world.engine.retry_parked(parked[0].id.get(..8).unwrap(), read)).unwrap().taken;
     assert_eq!(taken.len(), 1);
