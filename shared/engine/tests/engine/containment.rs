@@ -4,6 +4,7 @@ use stanch_core::cloud::Cloud;
 use stanch_core::finding::{Finding, Source};
 use stanch_core::port::WriteBack;
 use stanch_core::state::{Resolution, State};
+use stanch_engine::Next;
 
 use crate::doctored::Doctored;
 use crate::subjects::subject;
@@ -106,7 +107,10 @@ fn it_is_released_at_its_end_only_when_the_source_no_longer_reports_it() {
     let finding = subject(QUARANTINE).finding();
     let contained = world.open(&finding);
     let State::Contained { until } = contained.state else { panic!("{}: {}", contained.state, contained.note) };
-    assert!(until > now());
+    let requests = world.sandbox.requests().len();
+    turn_to(until - 1);
+    assert_eq!(wait(world.engine.run(contained.id)).expect("a step"), Next::At(until));
+    assert_eq!(world.sandbox.requests().len(), requests, "before its end nothing is looked at");
 
     turn_to(until);
     world.rest(contained.id);

@@ -2,10 +2,11 @@
 
 use stanch_core::finding::Finding;
 use stanch_core::port::Store;
-use stanch_core::state::State;
+use stanch_core::state::{Event, State, advance};
 use stanch_engine::Next;
 use stanch_sandbox::{Fault, FaultKind};
 
+use crate::reconcile::store;
 use crate::subjects::subject;
 use crate::world::{World, auto_rules, now, turn_to, wait};
 
@@ -79,6 +80,24 @@ fn a_case_that_is_under_way_is_told_and_goes_on() {
         turn_to(now() + 5_000);
     }
     assert_eq!((overdue(&world), world.load(id).state.name(), world.writes()), (1, "resolved", 1));
+}
+
+#[test]
+fn a_case_that_was_put_off_is_planned_again_when_its_time_has_come_and_not_before() {
+    let world = World::with_rules(ASK);
+    let waiting = world.open(&finding());
+    let until = now() + DAY;
+    let mut remediation = waiting.clone();
+    remediation.state = advance(waiting.state, Event::PutOff(until)).expect("a waiting case can be put off");
+    store(&world, remediation, Some(until));
+    let read = world.sandbox.requests().len();
+    turn_to(until - 1);
+    assert_eq!(wait(world.engine.run(waiting.id)).expect("a step"), Next::At(until));
+    assert_eq!((world.load(waiting.id).state, world.sandbox.requests().len()), (State::Deferred { until }, read));
+    turn_to(until);
+    wait(world.engine.run(waiting.id)).expect("a step");
+    assert_eq!(world.load(waiting.id).state, State::AwaitingApproval);
+    assert!(world.sandbox.requests().len() > read, "planned on what is there now");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use stanch_core::finding::Finding;
+use stanch_core::finding::{Finding, Millis};
 use stanch_core::port::{Commit, ParkedKind, Store};
-use stanch_core::remediation::RemediationId;
+use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_core::state::{Resolution, State};
 
 use crate::subjects::subject;
@@ -21,14 +21,18 @@ fn kms() -> Finding<'static> {
 
 /// Makes a remediation due now, as a message that was lost leaves it.
 pub(crate) fn make_due(world: &World, id: RemediationId) {
-    let remediation = world.load(id);
+    store(world, world.load(id), Some(now()));
+}
+
+/// Stores a remediation as it stands.
+pub(crate) fn store(world: &World, remediation: Remediation, next_at: Option<Millis>) {
     let commit = Commit {
         expected_version: remediation.version,
         remediation,
         at: now(),
         log: Vec::new(),
         outbox: Vec::new(),
-        next_at: Some(now()),
+        next_at,
         sealed: BTreeMap::new(),
         bodies: Vec::new(),
     };

@@ -1,11 +1,12 @@
 //! The second clock of verification: the source must agree in its own time.
 
-use stanch_core::finding::{ComplianceStatus, Finding, FindingStatus};
+use stanch_core::finding::{ComplianceStatus, Finding, FindingStatus, Source};
 use stanch_core::port::Store;
 use stanch_core::remediation::Remediation;
 use stanch_core::state::{Resolution, State};
 use stanch_engine::Taken;
 
+use crate::doctored::Doctored;
 use crate::subjects::subject;
 use crate::world::{World, auto_rules, now, turn_to, wait};
 
@@ -87,10 +88,14 @@ fn a_source_out_of_reach_is_asked_again_and_accused_of_nothing() {
     let world = world();
     let case = fixed(&world);
     world.source.set_available(false);
-    for _ in 0..20 {
+    let mut minutes = Vec::new();
+    for _ in 0..8 {
         world.reconcile();
-        turn_to(now() + HOUR);
+        let at = world.load(case.id).next_at.expect("another look");
+        minutes.push((at - now()) / 60_000);
+        turn_to(at);
     }
+    assert_eq!(minutes, [2, 4, 8, 16, 32, 60, 60, 60]);
     let waiting = world.load(case.id);
     assert_eq!((waiting.state, waiting.times.closed, told(&world)), (FIXED, None, 0));
     world.source.set_available(true);
@@ -105,6 +110,43 @@ fn a_source_that_cannot_be_asked_is_not_waited_for() {
     let fixed = world.open(&subject("azure-sql-remove-any-address-rules").finding()); // Prowler
     assert_eq!(fixed.state, FIXED, "{}", fixed.note);
     assert_eq!(wait(world.store.due(i64::MAX, 9)).unwrap(), []);
+}
+
+#[test]
+fn a_source_that_refuses_to_be_asked_is_asked_again_the_next_day_and_that_is_on_record() {
+    let (world, source) = Doctored::world(|_, _| {});
+    let case = fixed(&world);
+    source.shut.lock().unwrap().push(finding().source_ref.id.to_string());
+    assert_eq!(world.reconcile().ran, 1);
+    let waiting = world.load(case.id);
+    assert_eq!((waiting.state, waiting.times.closed, waiting.next_at), (FIXED, None, Some(now() + DAY)));
+    let record = wait(world.store.record(case.id)).unwrap();
+    let last = &record.last().unwrap().body;
+    assert!(last.contains("cannot be found out") && last.contains("403 AccessDenied"), "{last}");
+}
+
+#[test]
+fn only_those_sources_are_asked_that_can_be_and_have_not_closed_it() {
+    let world = world();
+    let case = fixed(&world);
+    let prowler = (Source::Prowler, "s3_bucket_level_public_access_block");
+    let reports = [(prowler, "cannot-be-asked"), ((Source::SecurityHub, "S3.8"), "closed-long-ago")].map(|((source, rule), id)| {
+        let mut other = finding();
+        (other.source, other.rule, other.uid, other.source_ref.id) = (source, Some(rule.into()), id.into(), id.into());
+        other.modified = case.finding.modified;
+        world.source.put(other.clone());
+        wait(world.engine.ingest(vec![other.clone()])).expect("taken in");
+        other
+    });
+    let [_, mut closed] = reports;
+    closed.modified = Some(now());
+    closed.compliance.as_mut().unwrap().status = ComplianceStatus::Pass;
+    wait(world.engine.ingest(vec![closed])).expect("taken in"); // and what the source holds of it still says the contrary
+    assert_eq!(world.load(case.id).reporters.iter().map(|r| r.open).collect::<Vec<_>>(), [true, true, false]);
+    assert!(world.source.close(&finding().source_ref.id));
+    world.reconcile();
+    let agreed = world.load(case.id);
+    assert_eq!((agreed.state, agreed.times.closed), (FIXED, Some(now())), "{}", agreed.note);
 }
 
 #[test]

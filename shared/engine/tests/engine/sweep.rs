@@ -113,6 +113,19 @@ fn a_waiting_case_whose_finding_vanished_is_closed_and_the_others_wait_on() {
 }
 
 #[test]
+fn a_case_that_cannot_be_read_does_not_keep_others_from_being_checked() {
+    let rules = "rule: ask\nmode: approve\ndo:\n  - fix: recommended\n";
+    let (world, store) = World::with_rules(rules).with_faults(rules);
+    let world = swept(world);
+    let (broken, gone) = (world.open(&subject("aws-kms-enable-rotation").finding()), world.open(&finding()));
+    assert!(broken.id < gone.id, "it comes first");
+    store.break_row(broken.id);
+    assert!(world.source.remove(&finding().source_ref.id));
+    assert_eq!(world.reconcile().swept, 1);
+    assert_eq!(world.load(gone.id).state, State::Resolved { how: Resolution::ByOthers });
+}
+
+#[test]
 fn a_finding_that_its_source_showed_late_is_found_by_the_next_sweep() {
     // Security Hub and Security Command Center list only what was changed since.
     let (world, _) = Doctored::world(|listed, since| listed.findings.retain(|finding| finding.modified >= since));

@@ -1,18 +1,18 @@
 //! One change at a time: what is checked before each, who is waited for, and when a person is called instead.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use stanch_core::api::{ApiRequest, ApiResponse};
 use stanch_core::finding::Millis;
-use stanch_core::port::{ApiError, BoxFuture, CloudApi, Commit, Filter, Store};
+use stanch_core::port::{ApiError, BoxFuture, CloudApi, Filter, Store};
 use stanch_core::remediation::{Outcome, Remediation, RemediationId, Run};
 use stanch_core::state::{Resolution, State};
 use stanch_engine::Next;
 use stanch_sandbox::{Fault, FaultKind, Sandbox};
 use stanch_store::SqliteStore;
 
+use crate::reconcile::store;
 use crate::subjects::subject;
 use crate::world::{World, auto_rules, is_write, library, now, turn_to, wait};
 
@@ -75,17 +75,8 @@ fn a_plan_that_is_not_the_approved_one_is_never_written() {
         wait(world.engine.approve(waiting.id, "test:ann", None)).expect("approved");
         let mut remediation = world.load(waiting.id);
         tamper(remediation.fix.as_mut().expect("a run"));
-        let commit = Commit {
-            expected_version: remediation.version,
-            next_at: remediation.next_at,
-            remediation,
-            at: now(),
-            log: Vec::new(),
-            outbox: Vec::new(),
-            sealed: BTreeMap::new(),
-            bodies: Vec::new(),
-        };
-        wait(world.store.commit(commit)).expect("stored");
+        let next_at = remediation.next_at;
+        store(&world, remediation, next_at);
         world.rest(waiting.id);
         let stuck = world.load(waiting.id);
         assert_eq!((stuck.state, world.writes()), (State::Stuck, 0), "{}", stuck.note);
