@@ -73,10 +73,6 @@ impl Engine {
         if case.remediation.version != version {
             return Ok(());
         }
-        let next = match next {
-            Next::At(at) => Next::At(at.max(self.now() + 1_000)),
-            other => other,
-        };
         done_unless_faster(case.commit(self, next).await)
     }
 

@@ -64,6 +64,10 @@ impl FaultyStore {
         *self.failing.lock().expect("a lock") = Some(call);
     }
 
+    fn fails(&self, call: &str) -> bool {
+        *self.failing.lock().expect("a lock") == Some(call)
+    }
+
     /// From now on a record ends there, or is gone with its remediation.
     pub(crate) fn tamper(&self, id: RemediationId, end: Option<ChainHead>) {
         self.tampered.lock().expect("a lock").insert(id, end);
@@ -100,6 +104,9 @@ impl Store for FaultyStore {
         self.via(self.real.load(id))
     }
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<u64, StoreError>> {
+        if self.fails("commit") {
+            return unavailable("failing for the test");
+        }
         self.via(self.real.commit(commit))
     }
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Summary>, StoreError>> {
@@ -130,7 +137,7 @@ impl Store for FaultyStore {
         self.via(self.real.body(id, digest))
     }
     fn outbox(&self, now: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<(RemediationId, OutboxItem)>, StoreError>> {
-        if *self.failing.lock().expect("a lock") == Some("outbox") {
+        if self.fails("outbox") {
             return unavailable("failing for the test");
         }
         self.via(self.real.outbox(now, limit))
@@ -167,7 +174,7 @@ impl Store for FaultyStore {
         self.via(self.real.unpark(id))
     }
     fn heads(&self, after: Option<RemediationId>, limit: usize) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
-        if *self.failing.lock().expect("a lock") == Some("heads") {
+        if self.fails("heads") {
             return unavailable("failing for the test");
         }
         let tampered = self.tampered.lock().expect("a lock").clone();

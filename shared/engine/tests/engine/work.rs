@@ -1,6 +1,7 @@
 //! The worker: messages are nudges, and none is lost, followed twice to effect, or able to stop the others.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use stanch_core::api::{ApiCall, ApiRequest, ApiResponse};
 use stanch_core::finding::Finding;
@@ -11,7 +12,7 @@ use stanch_engine::{Handled, MAX_DELIVERIES, Worked};
 use stanch_sandbox::Sandbox;
 
 use crate::subjects::subject;
-use crate::world::{World, auto_rules, now, turn_to, wait};
+use crate::world::{World, auto_rules, is_write, now, turn_to, wait};
 
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
 const HIDDEN_MS: i64 = 300_000;
@@ -153,4 +154,43 @@ fn a_fault_of_ours_costs_its_own_step_and_in_the_end_calls_a_person() {
     assert_eq!(world.load(good).state, FIXED);
     let stuck = world.load(bad);
     assert!(stuck.state == State::Stuck && stuck.note.contains("gave up after 9 tries"), "{}: {}", stuck.state, stuck.note);
+}
+
+#[test]
+fn a_fault_of_ours_that_cannot_be_stored_is_not_taken_for_put_off() {
+    let (world, store) = panicking_world().with_faults(&auto_rules());
+    let id = arrive(&world, &bucket());
+    store.fail("commit");
+    assert!(wait(world.engine.message(&body(id, 1), 1)).is_err(), "it must come again");
+    let round = wait(world.engine.reconcile(10));
+    assert_eq!((round.ran, round.failed.iter().map(|(part, _)| *part).collect::<Vec<_>>()), (0, vec!["due"]));
+    assert_eq!(world.load(id).tries, 0);
+}
+
+/// A cloud whose first write makes our own code fail once it was sent.
+struct Stumbling(Sandbox, AtomicBool);
+
+impl CloudApi for Stumbling {
+    fn call<'a>(&'a self, request: &'a ApiRequest, timeout_ms: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>> {
+        Box::pin(async move {
+            let answer = self.0.call(request, timeout_ms).await;
+            assert!(!is_write(request) || self.1.swap(true, Ordering::Relaxed), "a fault of ours");
+            answer
+        })
+    }
+}
+
+#[test]
+fn a_fault_of_ours_in_the_middle_of_a_write_costs_time_and_nothing_is_written_twice() {
+    let sandbox = Sandbox::seeded(now);
+    let world = World::through(sandbox.clone(), Arc::new(Stumbling(sandbox, AtomicBool::new(false))), &auto_rules());
+    let id = arrive(&world, &bucket());
+    assert_eq!(work(&world).put_off, 1);
+    let put_off = world.load(id);
+    assert_eq!((put_off.state, put_off.tries, put_off.next_at), (State::Applying, 1, Some(now() + 2_000)));
+    for _ in 0..20 {
+        world.reconcile();
+        turn_to(now() + 10_000);
+    }
+    assert_eq!((world.load(id).state, world.writes()), (FIXED, 1), "{}", world.load(id).note);
 }
