@@ -61,7 +61,7 @@ impl Cursor {
     /// Whether there is something to list now, and nobody else lists it.
     fn is_due(&self, now: Millis, every_ms: i64) -> bool {
         let after = |at: Option<Millis>| at.is_none_or(|at| at <= now);
-        let begun = self.started.is_some() || self.completed.is_none_or(|at| at + every_ms <= now);
+        let begun = self.started.is_some() || self.completed.is_none_or(|at| at.saturating_add(every_ms) <= now);
         begun && after(self.held_until) && after(self.not_before)
     }
 }
@@ -85,7 +85,7 @@ impl Engine {
     /// Has each scope swept at least every `every_ms` milliseconds.
     #[must_use]
     pub fn with_sweep(mut self, scopes: Vec<Scope>, every_ms: u64) -> Self {
-        self.sweep = Arc::new(Sweep { scopes, every_ms: i64::try_from(every_ms).unwrap_or(i64::MAX / 2) });
+        self.sweep = Arc::new(Sweep { scopes, every_ms: i64::try_from(every_ms).unwrap_or(i64::MAX) });
         self
     }
 
@@ -158,7 +158,7 @@ impl Engine {
     async fn give_up(&self, mut held: Held, error: EngineError, every_ms: i64) -> Result<usize, EngineError> {
         held.cursor.failures = held.cursor.failures.saturating_add(1);
         let wait = if error.kind() == Kind::Retry { (60_000 << held.cursor.failures.min(6)).min(every_ms) } else { every_ms };
-        held.cursor.not_before = Some(self.now() + wait);
+        held.cursor.not_before = Some(self.now().saturating_add(wait));
         held.cursor.held_until = None;
         // The page may be what the source does not take any more: after some failures the sweep begins anew.
         if held.cursor.failures.is_multiple_of(5) {
@@ -191,7 +191,7 @@ impl Engine {
         let raw = finding.raw.to_string();
         match caught(self.ingest_listed(finding, first)).await {
             Ok(intakes) => Ok(intakes.iter().filter(|intake| intake.taken == Taken::Opened).count()),
-            Err(error) if is_unavailable(&error) || error.kind() == Kind::Retry => Err(error),
+            Err(error) if error.kind() == Kind::Retry => Err(error),
             Err(error) => self.park_event(origin, &raw, &error.to_string()).await.map(|()| 0),
         }
     }
@@ -201,7 +201,7 @@ impl Engine {
     async fn recheck_waiting(&self, scope: &Scope, cursor: &mut Cursor) -> Result<(), EngineError> {
         let mut ids = Vec::new();
         for state in WAITING {
-            let filter = Filter { state: Some(state.to_owned()), cloud: Some(scope.cloud), limit: Some(RECHECKS * 20) };
+            let filter = Filter { state: Some(state.to_owned()), cloud: Some(scope.cloud), limit: None };
             ids.extend(self.ports.store.list(&filter).await?.into_iter().map(|row| row.id));
         }
         ids.sort_unstable();

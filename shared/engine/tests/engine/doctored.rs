@@ -15,6 +15,8 @@ pub(crate) struct Doctored {
     real: SandboxSource,
     /// The ids of findings about which it does not let itself be asked.
     pub(crate) shut: Mutex<Vec<String>>,
+    /// The ids of the findings it was asked about.
+    pub(crate) asked: Mutex<Vec<String>>,
     listed: Doctor,
 }
 
@@ -22,7 +24,7 @@ impl Doctored {
     /// A world that asks such a source.
     pub(crate) fn world(listed: Doctor) -> (World, Arc<Doctored>) {
         let mut world = World::new();
-        let source = Arc::new(Doctored { real: world.source.clone(), shut: Mutex::default(), listed });
+        let source = Arc::new(Doctored { real: world.source.clone(), shut: Mutex::default(), asked: Mutex::default(), listed });
         world.ports.sources = source.clone();
         world.set_rules(&auto_rules());
         (world, source)
@@ -31,6 +33,7 @@ impl Doctored {
 
 impl FindingSource for Doctored {
     fn fetch<'a>(&'a self, source: Source, reference: &'a SourceRef<'a>) -> BoxFuture<'a, Result<SourceAnswer, SourceError>> {
+        self.asked.lock().expect("a lock").push(reference.id.to_string());
         if self.shut.lock().expect("a lock").iter().any(|id| *id == reference.id) {
             let (finding, reason) = (reference.id.to_string(), "403 AccessDenied".to_owned());
             let error = SourceError { action: "fetch", finding, source_name: source, reason, retry: false };

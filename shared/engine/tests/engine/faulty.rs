@@ -60,6 +60,10 @@ impl FaultyStore {
         self.locked.lock().expect("a lock").insert(id);
     }
 
+    pub(crate) fn unlock_row(&self, id: RemediationId) {
+        self.locked.lock().expect("a lock").remove(&id);
+    }
+
     pub(crate) fn fail(&self, call: &'static str) {
         *self.failing.lock().expect("a lock") = Some(call);
     }

@@ -54,7 +54,7 @@ impl Tally {
     }
 
     #[track_caller]
-    fn check(&self, expected: &[(&str, &str, u64)]) {
+    pub(crate) fn check(&self, expected: &[(&str, &str, u64)]) {
         for (name, labels, count) in expected {
             assert_eq!(self.sum(name, labels), *count, "{name} {labels}; counted: {:#?}", self.counts.lock().expect("a lock"));
         }
