@@ -44,7 +44,7 @@ impl Engine {
         }
         let plan = crate::plan::short(&run.hash);
         if let Some(life) = run.plan.expires_after_ms {
-            let until = now + i64::try_from(life).unwrap_or(i64::MAX / 2);
+            let until = now.saturating_add(i64::try_from(life).unwrap_or(i64::MAX));
             case.advance(Event::ProvedUntil(until), "contained; released by itself when the alert is closed at its source")?;
             case.write_back(self, WriteBack::InProgress, &format!("stanch: contained by {} (plan {plan})", fix.name));
             case.notify(self, "A resource is contained");
@@ -108,7 +108,7 @@ impl Engine {
             Some(run) => run.attempts.iter().filter_map(|a| a.result.as_ref()).map(|r| r.at).max().unwrap_or(run.planned_at),
             None => self.now(),
         };
-        let deadline = started + i64::try_from(settle_ms).unwrap_or(i64::MAX / 2);
+        let deadline = started.saturating_add(i64::try_from(settle_ms).unwrap_or(i64::MAX));
         if self.now() >= deadline {
             let why = format!("{what} was written, but a fresh read does not show it after {} s", settle_ms / 1000);
             let plan = case.remediation.run().map(|r| r.plan.clone());

@@ -1,7 +1,7 @@
 //! Reads that lag behind our own writes: what was written a moment ago does not show yet, and that is nobody else's doing.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use stanch_core::api::{ApiRequest, ApiResponse};
@@ -18,9 +18,9 @@ use crate::writing::opened;
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
 
 /// A cloud that answers a read as it was before the last write, for `lag` milliseconds after that.
-struct Lagging {
+pub(crate) struct Lagging {
     sandbox: Sandbox,
-    lag: Millis,
+    pub(crate) lag: AtomicI64,
     wrote: Mutex<Option<Millis>>,
     /// What each read answered last.
     answers: Mutex<BTreeMap<String, ApiResponse>>,
@@ -36,7 +36,7 @@ impl CloudApi for Lagging {
                 }
                 return Ok(fresh);
             }
-            let hidden = self.wrote.lock().expect("a lock").is_some_and(|at| now() < at + self.lag);
+            let hidden = self.wrote.lock().expect("a lock").is_some_and(|at| now() < at + self.lag.load(Ordering::Relaxed));
             let mut answers = self.answers.lock().expect("a lock");
             let answer = answers.entry(format!("{:?}", request.call)).or_insert_with(|| fresh.clone());
             if !hidden {
@@ -47,8 +47,8 @@ impl CloudApi for Lagging {
     }
 }
 
-fn clouds(sandbox: &Sandbox, lag: Millis) -> Lagging {
-    Lagging { sandbox: sandbox.clone(), lag, wrote: Mutex::default(), answers: Mutex::default() }
+pub(crate) fn clouds(sandbox: &Sandbox, lag: Millis) -> Lagging {
+    Lagging { sandbox: sandbox.clone(), lag: lag.into(), wrote: Mutex::default(), answers: Mutex::default() }
 }
 
 fn lagging(lag: Millis) -> World {

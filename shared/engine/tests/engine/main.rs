@@ -23,6 +23,7 @@ mod operations;
 mod outage;
 mod outbox;
 mod parked;
+mod proof;
 mod reconcile;
 mod record;
 mod scores;
