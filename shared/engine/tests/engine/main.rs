@@ -17,6 +17,7 @@ mod gates;
 mod identity;
 mod intake;
 mod lag;
+mod log;
 mod looks;
 mod notices;
 mod operations;

@@ -4,13 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
-use stanch_core::port::{Meter, Store};
+use stanch_core::api::{ApiRequest, ApiResponse};
+use stanch_core::finding::Finding;
+use stanch_core::normalize::{NormalizeError, Normalized};
+use stanch_core::port::{ApiError, BoxFuture, CloudApi, Meter, Nudge, Received, Store, StoreError, WorkQueue};
 use stanch_core::remediation::Outcome;
 use stanch_core::state::State;
+use stanch_engine::Handled;
 use stanch_engine::telemetry::{METRICS, MetricKind};
-use stanch_sandbox::{Fault, FaultKind};
+use stanch_engine::trigger::take_events;
+use stanch_sandbox::{Fault, FaultKind, Sandbox};
+use stanch_store::FileSpill;
 
 use crate::subjects::{SUBJECTS, subject};
+use crate::work::{arrive, panicking_world};
 use crate::world::{World, auto_rules, now, turn_to, wait};
 
 const BUCKET: &str = "aws-s3-block-public-access";
@@ -170,17 +177,14 @@ fn the_queue_is_as_old_as_what_is_due_longest() {
     assert!(waited.as_ref().is_some_and(|w| w.len() == 1 && w.iter().all(|s| (700_001.0..=700_002.0).contains(s))), "{waited:?}");
     world.reconcile();
     world.tally.check(&[("stanch_reconciles_total", "", 2)]);
+    let after = world.tally.times.lock().expect("a lock").get("stanch_queue_wait_seconds").cloned();
+    assert_eq!(after, waited, "a round that found nothing due waited for nothing");
 }
 
 #[test]
 fn the_outbox_is_as_old_as_its_oldest_message_even_one_put_off() {
     let mut world = World::new();
-    // Ids that tell when they were made, as the programs make them.
-    let made = AtomicU8::new(0);
-    world.ports.new_id = Arc::new(move || {
-        let number = made.fetch_add(1, Ordering::Relaxed);
-        uuid::Builder::from_unix_timestamp_millis(now().unsigned_abs(), &[number; 10]).into_uuid()
-    });
+    world.ports.new_id = dated();
     world.set_rules("rule: tell\nmode: record\ndo:\n  - notify: {channel: team}\n");
     let age = || wait(world.engine.health()).expect("health").outbox_age_ms;
     assert_eq!(age(), 0);
@@ -194,4 +198,124 @@ fn the_outbox_is_as_old_as_its_oldest_message_even_one_put_off() {
     turn_to(now() + 3_600_000);
     wait(world.engine.send_outbox(10)).expect("sent");
     assert_eq!(age(), 0);
+}
+
+#[test]
+fn deliveries_are_counted_by_what_became_of_them() {
+    fn read(event: &str) -> Normalized<'_> {
+        match event {
+            "health" => Err(NormalizeError::NotAFinding { what: "a heartbeat".into(), why: "nothing is wrong" }),
+            _ => serde_json::from_str::<Finding<'_>>(event).map(|finding| vec![finding]).map_err(|e| NormalizeError::json(&e)),
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, store) = World::new().with_faults(&auto_rules());
+    world.engine = world.engine.clone().with_spill(Arc::new(FileSpill::new(folder.path())), |_, event| read(event));
+    let event = serde_json::to_string(&subject(BUCKET).finding()).unwrap();
+    let deliver = |batch: &[&str]| {
+        let batch: Vec<String> = batch.iter().map(|&event| event.to_owned()).collect();
+        wait(take_events(&world.engine, "ocsf-finding", &batch, read)).expect("taken")
+    };
+    deliver(&[&event, "health", "{\"cut\":"]);
+    world.tally.check(&[
+        ("stanch_events_total", "outcome=taken", 1),
+        ("stanch_events_total", "outcome=ignored", 1),
+        ("stanch_events_total", "outcome=refused", 1),
+        ("stanch_parked_total", "kind=event", 1),
+        ("stanch_parked_total", "kind=message", 0),
+    ]);
+    store.set_down(true);
+    let other = serde_json::to_string(&subject("aws-kms-enable-rotation").finding()).unwrap();
+    deliver(&[&event, &other]);
+    store.set_down(false);
+    world.tally.check(&[("stanch_spilled_events_total", "outcome=spilled", 2), ("stanch_events_total", "", 3)]);
+    world.reconcile();
+    world.tally.check(&[("stanch_spilled_events_total", "outcome=recovered", 2), ("stanch_events_total", "outcome=taken", 3)]);
+    assert_eq!(wait(world.engine.message("a stranger's message", 1)).expect("parked"), Handled::Parked);
+    world.tally.check(&[("stanch_parked_total", "kind=message", 1)]);
+}
+
+#[test]
+fn messages_are_counted_and_timed_by_their_lane() {
+    let mut world = World::new();
+    turn_to(now() + 250);
+    world.ports.new_id = dated();
+    world.set_rules(&format!("{}  - notify: {{channel: down}}\n  - notify: {{channel: odd}}\n", auto_rules()));
+    world.post.close("down", true);
+    world.post.close("odd", false);
+    wait(world.engine.ingest(vec![subject(BUCKET).finding()])).expect("taken in");
+    world.source.put(subject(BUCKET).finding());
+    world.reconcile();
+    world.tally.check(&[
+        ("stanch_messages_total", "lane=source outcome=sent", 2),
+        ("stanch_messages_total", "lane=channel outcome=sent", 0),
+        ("stanch_messages_total", "lane=channel outcome=put-off", 2),
+    ]);
+    world.post.reopen("down");
+    turn_to(now() + 61_500);
+    world.reconcile();
+    for _ in 0..2 {
+        turn_to(now() + 6 * 3_600_000);
+        world.reconcile();
+    }
+    world.tally.check(&[("stanch_messages_total", "lane=channel outcome=sent", 1), ("stanch_messages_total", "outcome=not-taken", 1)]);
+    let times = world.tally.times.lock().expect("a lock").clone();
+    assert_eq!(times.get("stanch_message_wait_seconds lane=source"), Some(&vec![0.0, 0.0]));
+    assert_eq!(times.get("stanch_message_wait_seconds lane=channel"), Some(&vec![61.5]));
+}
+
+/// A cloud that takes three seconds to answer.
+struct Slow(Sandbox);
+
+impl CloudApi for Slow {
+    fn call<'a>(&'a self, request: &'a ApiRequest, timeout_ms: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>> {
+        turn_to(now() + 3_000);
+        self.0.call(request, timeout_ms)
+    }
+}
+
+#[test]
+fn calls_are_timed_and_steps_that_fail_and_nudges_that_are_lost_are_counted() {
+    let sandbox = Sandbox::seeded(now);
+    let world = World::through(sandbox.clone(), Arc::new(Slow(sandbox)), &auto_rules());
+    world.open(&subject(BUCKET).finding());
+    let times = world.tally.times.lock().expect("a lock").get("stanch_cloud_call_duration_seconds cloud=aws").cloned();
+    assert_eq!(times, Some(vec![3.0; world.sandbox.requests().len()]));
+    world.tally.check(&[("stanch_nudges_lost_total", "", 0)]);
+
+    let world = panicking_world();
+    arrive(&world, &subject(BUCKET).finding());
+    world.reconcile();
+    world.tally.check(&[("stanch_steps_failed_total", "kind=broken", 1), ("stanch_steps_failed_total", "kind=retry", 0)]);
+
+    let sandbox = Sandbox::seeded(now);
+    let world = World::with_queue(sandbox.clone(), Arc::new(sandbox), Arc::new(Closed), &auto_rules());
+    let fixed = world.open(&subject(BUCKET).finding());
+    assert_eq!(fixed.state.name(), "resolved", "{}", fixed.note);
+    // Opened, planned, intended, written, verified.
+    assert!(world.tally.sum("stanch_nudges_lost_total", "") >= 4);
+}
+
+/// A queue that takes nothing.
+struct Closed;
+
+impl WorkQueue for Closed {
+    fn send<'a>(&'a self, _: &'a Nudge, _: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Err(StoreError::Unavailable { reason: "closed by the test".into() })))
+    }
+    fn receive(&self, _: usize, _: u64) -> BoxFuture<'_, Result<Vec<Received>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+    fn complete<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Ids that tell when they were made, as the programs make them.
+fn dated() -> Arc<dyn Fn() -> uuid::Uuid + Send + Sync> {
+    let made = AtomicU8::new(0);
+    Arc::new(move || {
+        let number = made.fetch_add(1, Ordering::Relaxed);
+        uuid::Builder::from_unix_timestamp_millis(now().unsigned_abs(), &[number; 10]).into_uuid()
+    })
 }

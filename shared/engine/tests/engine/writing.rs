@@ -206,6 +206,7 @@ fn a_held_write_is_tried_again_in_a_minute() {
     wait(world.engine.approve(waiting.id, "test:ann", None)).expect("approved");
     wait(world.store.allow_writes(false)).expect("switched");
     assert_eq!(wait(world.engine.run(waiting.id)).expect("a step"), Next::At(now() + 60_000));
+    world.tally.check(&[("stanch_writes_held_total", "gate=kill-switch", 1)]);
 }
 
 #[test]
