@@ -267,6 +267,47 @@ mod tests {
     }
 
     #[test]
+    fn the_only_binding_is_the_trigger_s_and_of_several_the_named_one() {
+        let events = |body: &str| Invocation::read(body.as_bytes()).and_then(|i| i.events("events")).map_err(|e| e.to_string());
+        assert_eq!(events(r#"{"Data":{"other":"a","events":"b"}}"#), Ok(vec!["b".into()]));
+        assert_eq!(events(r#"{"Data":{"other":"a"}}"#), Ok(vec!["a".into()]));
+        for (data, names) in [(r#"{"one":"a","two":"b"}"#, "only [one, two]"), ("{}", "only []")] {
+            let why = events(&format!(r#"{{"Data":{data}}}"#)).unwrap_err();
+            assert!(why.contains("no binding `events`") && why.contains(names), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_finding_with_a_method_or_a_url_is_no_request_and_text_is_unfolded_so_deep_and_no_deeper() {
+        for event in [r#"{"Method":"POST"}"#, r#"{"Body":"text","Url":"http://x"}"#] {
+            assert_eq!(decoded(&format!(r#"{{"Data":{{"events":{event}}}}}"#)), [event]);
+        }
+        let mut folded = vec!["event".to_owned()];
+        for level in 0..8_usize {
+            let again = serde_json::to_string(folded.last().unwrap()).unwrap();
+            assert_eq!(decoded(&format!(r#"{{"Data":{{"events":{again}}}}}"#)), [folded[level.saturating_sub(MAX_LEVELS)].clone()]);
+            folded.push(again);
+        }
+    }
+
+    #[test]
+    fn a_delivery_is_refused_when_nothing_of_it_could_be_used() {
+        let taken = || Intake { remediation: None, taken: crate::Taken::NotOpen, finding: "f".into(), resource: "r".into() };
+        for (taken, refused, spilled, expected) in [
+            (vec![], vec![], 0, false),
+            (vec![], vec!["why".to_owned()], 0, true),
+            (vec![taken()], vec!["why".to_owned()], 0, false),
+            (vec![], vec!["why".to_owned()], 1, false),
+            (vec![taken()], vec![], 0, false),
+        ] {
+            let receipt = Receipt { taken, ignored: Vec::new(), refused, spilled };
+            assert_eq!(receipt.is_refused(), expected, "{receipt:?}");
+            let told = serde_json::to_value(&receipt).unwrap();
+            assert_eq!(told.get("spilled").and_then(Value::as_u64), (spilled > 0).then_some(1), "{told}");
+        }
+    }
+
+    #[test]
     fn a_body_that_got_lost_and_a_foreign_message_are_said_plainly() {
         let lost = Invocation::read(br#"{"Data":{"req":{"Url":"http://x","Method":"POST"}}}"#).unwrap().events("req").unwrap_err();
         assert!(lost.to_string().contains("no body"), "{lost}");

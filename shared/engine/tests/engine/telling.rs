@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 use stanch_core::api::{ApiRequest, ApiResponse};
-use stanch_core::finding::Finding;
+use stanch_core::cloud::Cloud;
+use stanch_core::finding::{Finding, FindingStatus};
 use stanch_core::normalize::{NormalizeError, Normalized};
 use stanch_core::port::{ApiError, BoxFuture, CloudApi, Meter, Nudge, Received, Store, StoreError, WorkQueue};
 use stanch_core::remediation::Outcome;
@@ -127,6 +128,52 @@ fn a_refusal_is_counted_under_its_gate() {
     wait(world.store.allow_writes(false)).expect("switched");
     world.open(&subject(BUCKET).finding());
     world.tally.check(&[("stanch_refused_total", "gate=kill-switch", 1), ("stanch_plans_made_total", "verdict=refuse", 1)]);
+}
+
+/// The world, and the report of the fault, of a case that ends.
+type Ends = fn(&World, &Finding<'static>);
+
+#[test]
+fn every_end_is_counted_once_under_its_name() {
+    const ASK: &str = "rule: ask\nmode: approve\ndo:\n  - fix: recommended\n";
+    let auto = auto_rules();
+    let (asked, capped) = (ASK, auto.replace("per_hour: 100", "per_hour: 0"));
+    let ends: [(&str, &str, Ends); 9] = [
+        ("fixed", &auto, |world, finding| drop(world.open(finding))),
+        ("gone", &auto, |world, finding| {
+            world.sandbox.delete(Cloud::Aws, subject(BUCKET).uid).expect("deleted");
+            world.open(finding);
+        }),
+        ("compliant", &auto, |world, finding| {
+            World::on(world.sandbox.clone(), &auto_rules()).open(finding);
+            world.open(finding);
+        }),
+        ("by-others", asked, |world, finding| {
+            world.open(finding);
+            let closed = Finding { status: FindingStatus::Resolved, modified: Some(now()), ..finding.clone() };
+            world.report(&closed);
+        }),
+        ("rolled-back", &auto, |world, finding| drop(world.undo(world.open(finding).id))),
+        ("rejected", asked, |world, finding| {
+            wait(world.engine.reject(world.open(finding).id, "test:ann", "not now")).expect("rejected");
+        }),
+        ("refused", &capped, |world, finding| drop(world.open(finding))),
+        ("failed", &auto, |world, finding| {
+            world.sandbox.inject(Fault::once(FaultKind::Denied, "s3.Put"));
+            world.open(finding);
+        }),
+        ("stuck", &auto, |world, finding| {
+            world.sandbox.inject(Fault::once(FaultKind::Denied, "s3.Get"));
+            world.open(finding);
+        }),
+    ];
+    for (outcome, rules, ends) in ends {
+        let world = World::with_rules(rules);
+        ends(&world, &subject(BUCKET).finding());
+        world.tally.check(&[("stanch_remediations_ended_total", &format!("cloud=aws outcome={outcome}"), 1)]);
+        let fixed = u64::from(outcome == "rolled-back"); // before that
+        world.tally.check(&[("stanch_remediations_ended_total", "", 1 + fixed)]);
+    }
 }
 
 #[test]
