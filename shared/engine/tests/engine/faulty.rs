@@ -1,7 +1,7 @@
 //! The real store, made to fail where a test says so.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -19,6 +19,8 @@ pub(crate) struct FaultyStore {
     real: Arc<SqliteStore>,
     /// Every call fails.
     down: AtomicBool,
+    /// Calls that failed for that.
+    refused: AtomicUsize,
     /// These rows cannot be read.
     unreadable: Mutex<BTreeSet<RemediationId>>,
     /// These rows are held by somebody else.
@@ -36,6 +38,7 @@ impl FaultyStore {
         FaultyStore {
             real,
             down: AtomicBool::new(false),
+            refused: AtomicUsize::new(0),
             unreadable: Mutex::default(),
             locked: Mutex::default(),
             failing: Mutex::default(),
@@ -46,6 +49,11 @@ impl FaultyStore {
 
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::Relaxed);
+    }
+
+    /// How many calls failed because it is down.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
     }
 
     pub(crate) fn break_row(&self, id: RemediationId) {
@@ -83,6 +91,7 @@ impl FaultyStore {
 
     fn via<'a, T: Send + 'a>(&self, call: BoxFuture<'a, Result<T, StoreError>>) -> BoxFuture<'a, Result<T, StoreError>> {
         if self.down.load(Ordering::Relaxed) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return unavailable("switched off by the test");
         }
         call
@@ -110,6 +119,10 @@ impl Store for FaultyStore {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<u64, StoreError>> {
         if self.fails("commit") {
             return unavailable("failing for the test");
+        }
+        if self.fails("conflict") {
+            let faster = StoreError::Conflict { id: commit.remediation.id.to_string() };
+            return Box::pin(std::future::ready(Err(faster)));
         }
         self.via(self.real.commit(commit))
     }

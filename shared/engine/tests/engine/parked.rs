@@ -112,6 +112,37 @@ fn what_comes_while_the_store_is_away_is_taken_in_when_it_is_back() {
 }
 
 #[test]
+fn an_event_whose_case_cannot_be_read_is_parked_and_the_rest_of_the_batch_is_taken() {
+    let (world, store) = World::new().with_faults(&auto_rules());
+    let case = world.open(&subject("aws-kms-enable-rotation").finding());
+    store.break_row(case.id);
+    let other = serde_json::to_string(&subject("aws-s3-block-public-access").finding()).unwrap();
+    let receipt = wait(take_events(&world.engine, NAME, &[event(), other], read)).unwrap();
+    assert_eq!((receipt.taken.len(), receipt.refused.len()), (1, 1), "{receipt:?}");
+    assert!(wait(world.store.parked(9)).unwrap()[0].why.contains("broken by the test"), "{receipt:?}");
+}
+
+#[test]
+fn only_a_store_that_is_away_has_events_put_aside_and_it_is_waited_for_once_a_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let spill = Arc::new(FileSpill::new(&folder.path().join("spill")));
+    let (mut world, store) = World::new().with_faults(&auto_rules());
+    world.engine = world.engine.clone().with_spill(spill.clone(), |_, event| read(event));
+    store.fail("conflict");
+    assert!(wait(take_events(&world.engine, NAME, &[event()], read)).is_err(), "it comes again");
+    assert_eq!(spill.take(9).unwrap(), []);
+
+    store.set_down(true);
+    let mut tries = Vec::new();
+    for batch in [vec![event()], vec![event(), "{}".into(), event()]] {
+        let before = store.refused();
+        assert_eq!(wait(take_events(&world.engine, NAME, &batch, read)).unwrap().spilled, batch.len());
+        tries.push(store.refused() - before);
+    }
+    assert!(tries[0] == tries[1] && tries[0] > 0, "{tries:?}");
+}
+
+#[test]
 fn everything_that_follows_from_one_delivery_carries_one_id() {
     let world = World::new();
     let other = serde_json::to_string(&subject("aws-s3-block-public-access").finding()).unwrap();

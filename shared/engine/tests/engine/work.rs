@@ -72,6 +72,19 @@ fn messages_alone_take_a_finding_to_its_proof_and_stale_ones_are_dropped() {
 }
 
 #[test]
+fn a_worker_takes_as_many_messages_as_it_may_in_as_many_batches_as_that_needs() {
+    let world = World::new();
+    let ask = |n| Nudge { format: NUDGE_FORMAT, id: RemediationId(uuid::Uuid::from_u128(n)), version: 1, correlation: None };
+    for n in 0..60 {
+        wait(world.ports.queue.send(&ask(n), 0)).unwrap();
+    }
+    for (limit, parked) in [(0, 0), (1, 1), (3, 3), (20, 20), (100, 36), (100, 0)] {
+        let worked = wait(world.engine.work(limit)).expect("the queue is read");
+        assert_eq!((worked.parked, worked.taken()), (parked, parked), "at most {limit}: {worked:?}");
+    }
+}
+
+#[test]
 fn a_message_that_cannot_be_followed_is_parked_with_its_reason() {
     let world = World::new();
     let unknown = body(RemediationId(uuid::Uuid::from_u128(77)), 1);
