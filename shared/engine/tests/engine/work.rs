@@ -1,16 +1,18 @@
 //! The worker: messages are nudges, and none is lost, followed twice to effect, or able to stop the others.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use stanch_core::api::{ApiCall, ApiRequest, ApiResponse};
 use stanch_core::finding::Finding;
-use stanch_core::port::{ApiError, BoxFuture, CloudApi, NUDGE_FORMAT, Nudge, ParkedKind, Store};
+use stanch_core::port::{ApiError, BoxFuture, CloudApi, NUDGE_FORMAT, Nudge, ParkedKind, Received, Store, StoreError, WorkQueue};
 use stanch_core::remediation::RemediationId;
 use stanch_core::state::{Resolution, State};
 use stanch_engine::{Handled, MAX_DELIVERIES, Worked};
 use stanch_sandbox::Sandbox;
+use stanch_store::LocalQueue;
 
+use crate::faulty::FaultyStore;
 use crate::subjects::subject;
 use crate::world::{World, auto_rules, is_write, now, turn_to, wait};
 
@@ -71,9 +73,27 @@ fn messages_alone_take_a_finding_to_its_proof_and_stale_ones_are_dropped() {
     assert_eq!(wait(world.engine.message(&body(id, 1), 1)).unwrap(), Handled::Stale);
 }
 
+/// A queue that, as Azure's, takes no request for no message.
+struct Strict(LocalQueue);
+
+impl WorkQueue for Strict {
+    fn send<'a>(&'a self, nudge: &'a Nudge, delay_ms: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.0.send(nudge, delay_ms)
+    }
+    fn receive(&self, limit: usize, hide_ms: u64) -> BoxFuture<'_, Result<Vec<Received>, StoreError>> {
+        assert!((1..=32).contains(&limit), "{limit}");
+        self.0.receive(limit, hide_ms)
+    }
+    fn complete<'a>(&'a self, receipt: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.0.complete(receipt)
+    }
+}
+
 #[test]
 fn a_worker_takes_as_many_messages_as_it_may_in_as_many_batches_as_that_needs() {
-    let world = World::new();
+    let sandbox = Sandbox::seeded(now);
+    let queue = Arc::new(Strict(LocalQueue::new(Arc::new(now)).0));
+    let world = World::with_queue(sandbox.clone(), Arc::new(sandbox), queue, &auto_rules());
     let ask = |n| Nudge { format: NUDGE_FORMAT, id: RemediationId(uuid::Uuid::from_u128(n)), version: 1, correlation: None };
     for n in 0..60 {
         wait(world.ports.queue.send(&ask(n), 0)).unwrap();
@@ -82,6 +102,7 @@ fn a_worker_takes_as_many_messages_as_it_may_in_as_many_batches_as_that_needs() 
         let worked = wait(world.engine.work(limit)).expect("the queue is read");
         assert_eq!((worked.parked, worked.taken()), (parked, parked), "at most {limit}: {worked:?}");
     }
+    assert_eq!(Worked { ran: 1, stale: 2, put_off: 3, parked: 4, left: 5, dropped: 6 }.taken(), 21);
 }
 
 #[test]
@@ -178,6 +199,30 @@ fn a_fault_of_ours_that_cannot_be_stored_is_not_taken_for_put_off() {
     let round = wait(world.engine.reconcile(10));
     assert_eq!((round.ran, round.failed.iter().map(|(part, _)| *part).collect::<Vec<_>>()), (0, vec!["due"]));
     assert_eq!(world.load(id).tries, 0);
+}
+
+/// A cloud at whose first call a case cannot be read any more, and our own code fails.
+struct Breaking(OnceLock<(Arc<FaultyStore>, RemediationId)>);
+
+impl CloudApi for Breaking {
+    fn call<'a>(&'a self, _: &'a ApiRequest, _: u64) -> BoxFuture<'a, Result<ApiResponse, ApiError>> {
+        Box::pin(async {
+            let (store, id) = self.0.get().expect("what to break");
+            store.break_row(*id);
+            panic!("a fault of ours")
+        })
+    }
+}
+
+#[test]
+fn a_message_whose_case_can_be_neither_taken_on_nor_put_off_is_parked() {
+    let clouds = Arc::new(Breaking(OnceLock::new()));
+    let (world, store) = World::through(Sandbox::seeded(now), clouds.clone(), &auto_rules()).with_faults(&auto_rules());
+    let id = arrive(&world, &bucket());
+    assert!(clouds.0.set((store, id)).is_ok());
+    assert_eq!(wait(world.engine.message(&body(id, 1), 1)).expect("handled"), Handled::Parked);
+    let parked = wait(world.store.parked(9)).unwrap();
+    assert!(parked[0].why.contains("a fault of ours"), "{}", parked[0].why);
 }
 
 /// A cloud whose first write makes our own code fail once it was sent.
