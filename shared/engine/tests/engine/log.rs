@@ -71,7 +71,8 @@ fn every_line_from_the_delivery_to_the_proof_carries_one_correlation_id() {
     assert!(lines.iter().any(|line| line.contains("event{function=\"ocsf-finding\"") && line.contains("finding received")), "{lines:#?}");
     let step = format!("step{{remediation={id} state=\"applying\"");
     for change in 1..=2 {
-        let applied = |line: &&String| line.contains(&step) && line.contains("change applied") && line.contains(&format!("change={change} "));
+        let applied =
+            |line: &&String| line.contains(&step) && line.contains("change applied") && line.contains(&format!("change={change} "));
         assert_eq!(lines.iter().filter(applied).count(), 1, "change {change}: {lines:#?}");
     }
 }

@@ -138,8 +138,12 @@ fn waiting(world: &World, count: usize) -> Vec<RemediationId> {
         let mut case = one.clone();
         (case.version, case.chain) = (0, ChainHead::default());
         case.id = RemediationId(uuid::Uuid::from_u128(1_000_000 + n as u128));
-        case.key = RemediationKey::of(&numbered, &numbered.resources[0], None);
-        case.reporters[0].source_ref = numbered.source_ref.clone();
+        for resource in &numbered.resources {
+            case.key = RemediationKey::of(&numbered, resource, None);
+        }
+        for reporter in &mut case.reporters {
+            reporter.source_ref = numbered.source_ref.clone();
+        }
         store(world, case.clone(), None);
         world.source.put(numbered);
         case.id
@@ -180,11 +184,9 @@ fn only_cases_of_the_scope_are_asked_for() {
     source.uid = "another-source".into();
     source.source_ref.id = source.uid.clone();
     let own_id = own.source_ref.id.to_string();
-    for (swept_account, expected) in [
-        ("111122223333", vec![own_id.as_str()]),
-        ("organizations/o-1", vec![own_id.as_str(), "another-account"]),
-        ("777788889999", vec![]),
-    ] {
+    for (swept_account, expected) in
+        [("111122223333", vec![own_id.as_str()]), ("organizations/o-1", vec![own_id.as_str(), "another-account"]), ("777788889999", vec![])]
+    {
         let (mut world, asking) = Doctored::world(|listed, _| listed.findings.clear());
         world.set_rules(ASK);
         let opened = [&own, &account, &source].map(|finding| world.open(finding));
@@ -233,7 +235,11 @@ fn a_listed_finding_whose_case_is_locked_is_listed_again_and_one_that_cannot_be_
     let world = sweeping(world);
     let case = world.open(&finding());
     for (locked, parked) in [(true, 0), (false, 1)] {
-        if locked { store.lock_row(case.id) } else { store.break_row(case.id) }
+        if locked {
+            store.lock_row(case.id);
+        } else {
+            store.break_row(case.id);
+        }
         let round = wait(world.engine.reconcile(10));
         assert_eq!(round.failed.len(), usize::from(locked), "{:?}", round.failed);
         assert_eq!(round.parked, parked, "what no time mends is shown to people");

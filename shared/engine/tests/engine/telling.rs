@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
+use serde_json::{Value, json};
 use stanch_core::api::{ApiRequest, ApiResponse};
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::{Finding, FindingStatus};
@@ -117,6 +118,14 @@ fn a_refusal_is_counted_under_its_gate() {
     world.open(&subject("aws-kms-enable-rotation").finding());
     world.tally.check(&[("stanch_refused_total", "gate=cap", 1), ("stanch_remediations_ended_total", "outcome=refused", 1)]);
 
+    // The last slot went to another plan that was approved at the same time.
+    let world = World::with_rules("rule: ask\nmode: approve\nlimits: {per_hour: 1}\ndo:\n  - fix: recommended\n");
+    for id in [BUCKET, "aws-kms-enable-rotation"].map(|fix| world.open(&subject(fix).finding()).id) {
+        wait(world.engine.approve(id, "test:ann", None)).expect("approved");
+        world.rest(id);
+    }
+    world.tally.check(&[("stanch_refused_total", "gate=cap", 1), ("stanch_refused_total", "", 1)]);
+
     let world = World::new();
     let mut unknown = subject(BUCKET).finding();
     unknown.rule = Some("S3.999".into());
@@ -128,6 +137,40 @@ fn a_refusal_is_counted_under_its_gate() {
     wait(world.store.allow_writes(false)).expect("switched");
     world.open(&subject(BUCKET).finding());
     world.tally.check(&[("stanch_refused_total", "gate=kill-switch", 1), ("stanch_plans_made_total", "verdict=refuse", 1)]);
+}
+
+#[test]
+fn each_decision_and_each_approval_is_counted_once() {
+    let recur = |world: &World, finding: &Finding<'static>| {
+        world
+            .sandbox
+            .edit(Cloud::Aws, subject(BUCKET).uid, |bucket| bucket["PublicAccessBlockConfiguration"] = Value::Null)
+            .expect("edited");
+        turn_to(now() + 3_600_000);
+        world.report(&Finding { modified: Some(now()), ..finding.clone() });
+    };
+    let finding = subject(BUCKET).finding();
+    let world = World::new();
+    let fixed = world.open(&finding);
+    world.tally.check(&[("stanch_decisions_total", "", 1), ("stanch_approvals_total", "by=rule", 1)]);
+    world.undo(fixed.id);
+    world.tally.check(&[("stanch_decisions_total", "", 1), ("stanch_approvals_total", "by=person", 1)]);
+
+    let world = World::new();
+    world.open(&finding);
+    recur(&world, &finding);
+    world.tally.check(&[("stanch_decisions_total", "mode=auto", 2), ("stanch_approvals_total", "by=rule", 2)]);
+
+    // Planned again on what is there now: that is no new decision.
+    let world = World::with_rules("rule: ask\nmode: approve\ndo:\n  - fix: recommended\n");
+    let waiting = world.open(&finding);
+    wait(world.engine.approve(waiting.id, "test:ann", None)).expect("approved");
+    world.tally.check(&[("stanch_decisions_total", "mode=approve", 1), ("stanch_approvals_total", "by=person", 1)]);
+    let half = json!({"BlockPublicAcls": true, "IgnorePublicAcls": false, "BlockPublicPolicy": false, "RestrictPublicBuckets": false});
+    world.sandbox.edit(Cloud::Aws, subject(BUCKET).uid, |bucket| bucket["PublicAccessBlockConfiguration"] = half).expect("edited");
+    world.rest(waiting.id);
+    assert_eq!(world.load(waiting.id).state, State::AwaitingApproval);
+    world.tally.check(&[("stanch_decisions_total", "", 1), ("stanch_plans_made_total", "", 2), ("stanch_approvals_total", "", 1)]);
 }
 
 /// The world, and the report of the fault, of a case that ends.
@@ -251,7 +294,7 @@ fn the_outbox_is_as_old_as_its_oldest_message_even_one_put_off() {
 fn deliveries_are_counted_by_what_became_of_them() {
     fn read(event: &str) -> Normalized<'_> {
         match event {
-            "health" => Err(NormalizeError::NotAFinding { what: "a heartbeat".into(), why: "nothing is wrong" }),
+            "health" => Err(NormalizeError::NotAFinding { what: "a heartbeat", why: "nothing is wrong" }),
             _ => serde_json::from_str::<Finding<'_>>(event).map(|finding| vec![finding]).map_err(|e| NormalizeError::json(&e)),
         }
     }

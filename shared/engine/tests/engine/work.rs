@@ -1,7 +1,7 @@
 //! The worker: messages are nudges, and none is lost, followed twice to effect, or able to stop the others.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use stanch_core::api::{ApiCall, ApiRequest, ApiResponse};
 use stanch_core::finding::Finding;
