@@ -87,11 +87,12 @@ fn is_filled(read: &Read, field: &str) -> bool {
         let here = |value: &Value| rest.map_or(!value.is_null(), |rest| at(value, rest));
         if each { found.as_array().is_some_and(|list| list.iter().any(here)) } else { here(found) }
     }
+    let id = |pointer: &str| read.line.pointer(&format!("/{pointer}")).and_then(Value::as_u64).is_some_and(|id| id != 0);
     match field {
         // `Unknown` is written for what the payload does not say.
-        "severity_id" | "status_id" => read.line.get(field).and_then(Value::as_u64).is_some_and(|id| id != 0),
-        // Of a check some words mean neither pass nor fail (`NotApplicable`): then the word stands beside the number.
-        "compliance.status_id" => at(&read.line, "compliance.status_code"),
+        "severity_id" | "status_id" => id(field),
+        // Some words for a check's outcome mean neither pass nor fail (`NotApplicable`): then the word stands beside the number.
+        "compliance.status_id" => id("compliance/status_id") || at(&read.line, "compliance.status_code"),
         _ => at(&read.line, field),
     }
 }
