@@ -15,6 +15,10 @@ use serde_json::Value;
 
 /// Files that a reader refuses, and why that is right.
 const REFUSED: &[(&str, &str)] = &[
+    (
+        "defender_assessment/010_createassessmentsmetadata-subscription-2019-01-01-preview.json",
+        "the body of a request, without an id or a type",
+    ),
     ("defender_assessment/028_customassessmentautomationcreate-2021-07-01-preview.json", "the body of a request, without an id or a type"),
     ("eventgrid_cloudevents/098_spec-com-example-someevent.json", "a word stands where base64 should be"),
     ("functions_custom_handler/006_azure-docs-request-req.json", "the body is an order of another application"),
