@@ -1,6 +1,15 @@
 //! Every published payload at hand, through the readers that the functions use: what became of each, what was filled of what it
 //! holds, and whether what is written is valid OCSF. `cargo xtask corpus` prints the tables.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test program; clippy knows only its test functions"
+)]
+
 mod fill;
 mod mutate;
 mod reference;

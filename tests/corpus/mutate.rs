@@ -184,7 +184,9 @@ fn changed_payloads_are_read_or_refused() {
         let strategy = (any::<prop::sample::Index>(), edits());
         let tried = attempt(name, &strategy, |(index, edits)| {
             let mut value = index.get(&payloads).clone();
-            edits.iter().for_each(|(path, change)| edit(&mut value, path, change));
+            for (path, change) in &edits {
+                edit(&mut value, path, change);
+            }
             check(*read, &value.to_string())
         });
         println!("{name}: {tried} changed payloads of {}", payloads.len());

@@ -9,7 +9,9 @@ use crate::sample::Sample;
 /// Per family: files, findings, scores, what is no finding by which rule, and what no reader takes.
 pub(crate) fn families(samples: &[Sample]) -> String {
     let mut families: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
-    samples.iter().for_each(|sample| families.entry(&sample.family).or_default().push(sample));
+    for sample in samples {
+        families.entry(&sample.family).or_default().push(sample);
+    }
     let mut out = format!("{:<26}{:>6}{:>10}{:>8}{:>10}{:>8}  rules\n", "family", "files", "findings", "scores", "passed", "errors");
     let mut total = [0; 5];
     for (family, files) in families {

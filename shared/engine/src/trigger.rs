@@ -300,7 +300,7 @@ mod tests {
             (vec![], vec!["why".to_owned()], 1, false),
             (vec![taken()], vec![], 0, false),
         ] {
-            let receipt = Receipt { taken, ignored: Vec::new(), refused, spilled };
+            let receipt = Receipt { taken, refused, spilled, ..Receipt::default() };
             assert_eq!(receipt.is_refused(), expected, "{receipt:?}");
             let told = serde_json::to_value(&receipt).unwrap();
             assert_eq!(told.get("spilled").and_then(Value::as_u64), (spilled > 0).then_some(1), "{told}");

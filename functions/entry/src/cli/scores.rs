@@ -23,7 +23,7 @@ pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
 fn line(score: &Score) -> String {
     let percent = if score.max > 0.0 { format!("{:>3.0} %", 100.0 * score.current / score.max) } else { "    -".to_owned() };
     let unhealthy = score.unhealthy.map(|count| format!("  {count} unhealthy")).unwrap_or_default();
-    let at = score.time.map(time).unwrap_or_else(|| "-".to_owned());
+    let at = score.time.map_or_else(|| "-".to_owned(), time);
     let name = clean(score.title.as_deref().unwrap_or(&score.name));
     format!("{:<36}  {percent}  {:>5} of {:<5}  {at}  {name}{unhealthy}", tail(&clean(&score.scope), 36), score.current, score.max)
 }

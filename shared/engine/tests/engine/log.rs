@@ -4,8 +4,6 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::sync::Once;
 
-use stanch_core::finding::Finding;
-use stanch_core::normalize::{NormalizeError, Normalized};
 use stanch_engine::trigger::take_events;
 use stanch_sandbox::{Fault, FaultKind};
 use tracing::Level;
@@ -15,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::subjects::subject;
-use crate::world::{World, wait};
+use crate::world::{World, read, wait};
 
 const INGRESS: &str = "aws-ec2-revoke-world-ingress";
 
@@ -48,10 +46,6 @@ fn logged(during: impl FnOnce()) -> Vec<String> {
     during();
     let text = LINES.take().expect("what was logged");
     String::from_utf8(text).expect("text").lines().map(str::to_owned).collect()
-}
-
-fn read(event: &str) -> Normalized<'_> {
-    serde_json::from_str::<Finding<'_>>(event).map(|finding| vec![finding]).map_err(|e| NormalizeError::json(&e))
 }
 
 #[test]

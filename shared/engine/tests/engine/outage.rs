@@ -7,13 +7,12 @@ use std::sync::Arc;
 use serde_json::json;
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::{Finding, Millis, Source};
-use stanch_core::normalize::{NormalizeError, Normalized, Reading};
 use stanch_core::port::{Filter, Scope, Spill, Store};
 use stanch_core::state::{Resolution, State};
 use stanch_engine::trigger::take_events;
 use stanch_store::FileSpill;
 
-use crate::world::{World, auto_rules, now, numbered, turn_to, wait};
+use crate::world::{World, auto_rules, now, numbered, read, turn_to, wait};
 
 const NAME: &str = "securityhub-finding";
 const FIXED: State = State::Resolved { how: Resolution::Fixed };
@@ -29,11 +28,6 @@ const NO_SPILL: std::ops::Range<Millis> = 20 * MINUTE..40 * MINUTE;
 const KILLED: [Millis; 2] = [15 * MINUTE, 45 * MINUTE];
 /// How often the sources are swept, milliseconds.
 const SWEEP: u64 = 3_600_000;
-
-fn read(event: &str) -> Normalized<'_> {
-    let only = |finding| Reading { findings: vec![finding], ..Reading::default() };
-    serde_json::from_str::<Finding<'_>>(event).map(only).map_err(|e| NormalizeError::json(&e))
-}
 
 /// A public bucket, and what its source reports about it now.
 fn fault(world: &World, number: usize) -> Finding<'static> {

@@ -2,26 +2,19 @@
 
 use std::sync::Arc;
 
-use stanch_core::finding::Finding;
-use stanch_core::normalize::{NormalizeError, Normalized, Reading};
+use stanch_core::normalize::{NormalizeError, Normalized};
 use stanch_core::port::{Spill, Store};
 use stanch_core::state::{Resolution, State};
 use stanch_engine::trigger::take_events;
 use stanch_store::FileSpill;
 
 use crate::subjects::subject;
-use crate::world::{World, auto_rules, now, turn_to, wait};
+use crate::world::{World, auto_rules, now, read, turn_to, wait};
 
 const NAME: &str = "ocsf-finding";
 
 fn event() -> String {
     serde_json::to_string(&subject("aws-kms-enable-rotation").finding()).expect("a finding")
-}
-
-/// Reads findings in our own form.
-fn read(event: &str) -> Normalized<'_> {
-    let only = |finding| Reading { findings: vec![finding], ..Reading::default() };
-    serde_json::from_str::<Finding<'_>>(event).map(only).map_err(|e| NormalizeError::json(&e))
 }
 
 /// Reads nothing, as a program does that is too old for an event.

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use stanch_core::api::{ApiCall, ApiRequest, ApiResponse, Method};
 use stanch_core::cloud::{Account, Cloud, Resource};
 use stanch_core::finding::{Compliance, ComplianceStatus, Finding, FindingClass, FindingStatus, Millis, Product, Severity, Source};
+use stanch_core::normalize::{NormalizeError, Normalized, Reading};
 use stanch_core::port::{ApiError, BoxFuture, CloudApi, Notice, Notifier, NotifyError, StoreError, Vault, WorkQueue};
 use stanch_core::remediation::{Remediation, RemediationId};
 use stanch_core::rule::RuleSet;
@@ -38,6 +39,12 @@ pub(crate) fn turn_to(at: Millis) {
 /// Runs a future to its end on this thread.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
+
+/// Reads a finding in our own form.
+pub(crate) fn read(event: &str) -> Normalized<'_> {
+    let only = |finding| Reading { findings: vec![finding], ..Reading::default() };
+    serde_json::from_str::<Finding<'_>>(event).map(only).map_err(|e| NormalizeError::json(&e))
 }
 
 /// A cloud that refuses write number `denied` (from 0) for lack of permission.
