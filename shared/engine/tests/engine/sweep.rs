@@ -179,6 +179,9 @@ fn only_cases_of_the_scope_are_asked_for() {
     (account.uid, account.source_ref.id) = ("another-account".into(), "another-account".into());
     account.account = Some(Account { uid: "444455556666".into(), name: None });
     account.resources[0].account.clone_from(&account.account);
+    let key = own.resources[0].uid.to_string();
+    let other_key = key.replace("111122223333", "444455556666");
+    account.resources[0].uid = other_key.clone().into();
     let mut source = finding();
     source.source = Source::SecurityHubV2;
     source.uid = "another-source".into();
@@ -189,6 +192,7 @@ fn only_cases_of_the_scope_are_asked_for() {
     {
         let (mut world, asking) = Doctored::world(|listed, _| listed.findings.clear());
         world.set_rules(ASK);
+        world.sandbox.put(Cloud::Aws, &other_key, world.sandbox.state(Cloud::Aws, &key).unwrap());
         let opened = [&own, &account, &source].map(|finding| world.open(finding));
         assert_eq!(opened.map(|case| case.state), [State::AwaitingApproval; 3]);
         let scope = Scope { account: swept_account.into(), ..scope() };
