@@ -129,6 +129,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn kinds_are_told_in_the_words_of_the_exposition_format() {
+        assert_eq!([Counter, Histogram(&[1.0]), Gauge].map(MetricKind::as_str), ["counter", "histogram", "gauge"]);
+    }
+
+    #[test]
     fn names_and_texts_are_as_prometheus_wants_them() {
         let plain = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         for (at, metric) in METRICS.iter().enumerate() {
