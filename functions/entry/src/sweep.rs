@@ -33,7 +33,7 @@ fn scope(entry: &str) -> Result<Vec<Scope>, String> {
     let (source, place) = entry.split_once('/').unwrap_or((entry, ""));
     let place: Vec<&str> = place.split('/').filter(|part| !part.is_empty()).collect();
     let of = |sources: &[Source], cloud, account: &str, region: Option<&str>| {
-        let one = |source| Scope { source, cloud, account: account.to_owned(), region: region.map(str::to_owned) };
+        let one = |source| Scope { source, cloud, account: account.to_owned(), region: region.map(str::to_owned), having: None };
         Ok(sources.iter().copied().map(one).collect())
     };
     let found = DEFENDERS.iter().chain(&LISTED).copied().find(|known| known.as_str() == source);

@@ -14,7 +14,7 @@ mod wire;
 pub use credentials::{AwsCredentials, RolePattern};
 pub use endpoint::Endpoint;
 pub use error::AwsError;
-pub use normalize::{Insight, MAPPINGS, NO_FINDINGS, insight, normalize, read};
+pub use normalize::{MAPPINGS, NO_FINDINGS, normalize, read};
 pub use sign::AwsApi;
 pub use source::SecurityHubSource;
 pub use wire::{check_input, is_read, operation_exists};

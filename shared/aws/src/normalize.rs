@@ -19,7 +19,6 @@ use stanch_core::normalize::{self, NormalizeError, Normalized, Reading};
 use crate::arn::Arn;
 
 pub(crate) use asff::product_slug;
-pub use insight::{Insight, insight};
 pub use mapping::MAPPINGS;
 pub use rules::NO_FINDINGS;
 
@@ -49,6 +48,7 @@ pub fn read<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>) -> Result<(), No
         return Ok(());
     }
     if let Some(rule) = rules::of_answer(event).or_else(|| rules::of_fragment(event)) {
+        reading.named.extend(insight::scopes(event));
         reading.passed_over.push(rule);
         return Ok(());
     }
@@ -64,7 +64,10 @@ fn envelope<'a>(event: Json<'_, 'a>, detail_type: &str, reading: &mut Reading<'a
     let detail = event.get("detail");
     let findings = detail.get("findings");
     let passed_over = match (event.get("source").str(), detail_type) {
-        (Some("aws.securityhub"), "Security Hub Insight Results") => &rules::INSIGHT,
+        (Some("aws.securityhub"), "Security Hub Insight Results") => {
+            reading.named.extend(insight::scopes(event));
+            &rules::INSIGHT
+        }
         (Some("aws.securityhub"), _) if findings.is_list() || findings.is_object() => {
             take_all(findings, reading);
             return Ok(());

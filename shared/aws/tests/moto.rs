@@ -305,8 +305,13 @@ async fn the_findings_of_a_hub_are_listed_page_by_page() {
 
     let credentials = Arc::new(AwsCredentials::fixed("AKIAIOSFODNN7EXAMPLE", "secret"));
     let source = SecurityHubSource::new(credentials, Some(moto.url.clone()));
-    let scope =
-        Scope { source: Source::SecurityHub, cloud: Cloud::Aws, account: ACCOUNT.to_owned(), region: Some("eu-north-1".to_owned()) };
+    let scope = Scope {
+        source: Source::SecurityHub,
+        cloud: Cloud::Aws,
+        account: ACCOUNT.to_owned(),
+        region: Some("eu-north-1".to_owned()),
+        having: None,
+    };
     let list = async |since: Option<i64>| {
         let (mut ids, mut pages, mut page) = (BTreeSet::new(), 0, None);
         loop {

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::finding::Finding;
 use crate::json::{Doc, Json};
+use crate::port::Scope;
 
 pub use envelope::NO_FINDINGS;
 pub use mapping::{Mapped, Mapping, mapped};
@@ -98,6 +99,8 @@ pub struct Reading<'a> {
     pub findings: Vec<Finding<'a>>,
     /// Scores of a scope, which are no findings.
     pub scores: Vec<Score>,
+    /// Findings that the event names and does not hold: they are to be listed at their source.
+    pub named: Vec<Scope>,
     /// Events that are by their nature no findings, each by its rule.
     pub passed_over: Vec<&'static NoFinding>,
     /// Parts that should be findings and cannot be read. The others stand all the same.
@@ -130,6 +133,7 @@ impl<'a> Reading<'a> {
     fn take_owned(&mut self, other: Reading<'_>) {
         self.findings.extend(other.findings.into_iter().map(|finding| -> Finding<'a> { finding.into_owned() }));
         self.scores.extend(other.scores);
+        self.named.extend(other.named);
         self.passed_over.extend(other.passed_over);
         self.faults.extend(other.faults);
         self.reply = other.reply.or(self.reply.take());

@@ -14,6 +14,7 @@ mod due;
 mod error;
 mod health;
 mod ingest;
+mod named;
 mod observe;
 mod others;
 mod outbox;

@@ -215,7 +215,7 @@ async fn take(
         Ok(Err(error)) => return Ok(Some(error.to_string())),
         Err(cause) => return Ok(Some(EngineError::Panicked(said(cause.as_ref())).to_string())),
     };
-    let nothing = reading.findings.is_empty() && reading.scores.is_empty();
+    let nothing = reading.findings.is_empty() && reading.scores.is_empty() && reading.named.is_empty();
     match caught(engine.ingest_as(reading.findings, correlation)).await {
         Ok(taken) => receipt.taken.extend(taken),
         Err(error) if error.kind() == Kind::Retry => return Err(error),
@@ -225,6 +225,7 @@ async fn take(
         engine.keep_score(score).await?;
         receipt.scores += 1;
     }
+    let unlisted = engine.take_named(&reading.named, correlation, receipt).await?;
     if reading.reply.is_some() {
         receipt.reply = reading.reply;
     }
@@ -236,6 +237,9 @@ async fn take(
             1 => first.to_string(),
             many => format!("{first} (and {} more of its findings)", many - 1),
         }));
+    }
+    if unlisted.is_some() {
+        return Ok(unlisted);
     }
     match reading.passed_over.first() {
         Some(rule) if nothing => telemetry::event_ignored(engine.meter(), rule.rule, &rule.to_string()),

@@ -96,14 +96,16 @@ impl SandboxSource {
         Ok(found.map_or(SourceAnswer::Absent, |finding| SourceAnswer::Found(Box::new(finding.clone()))))
     }
 
-    /// At most [`PAGE`] findings of the scope's source and account, by id; the page is the last id of the one before.
+    /// At most [`PAGE`] findings of the scope's source and account (and on one resource, where it names one), by id; the page is the last id of the one before.
     fn page(&self, scope: &Scope, since: Option<Millis>, page: Option<&str>) -> Result<Listed, SourceError> {
         let inner = self.lock();
         inner.check("list", scope.source, "*")?;
         let wanted = |finding: &Finding<'_>| {
             let account = finding.account.as_ref().or(finding.resources.first().and_then(|r| r.account.as_ref()));
             let changed = since.is_none_or(|since| finding.modified.or(finding.last_seen).or(finding.time).is_none_or(|at| at >= since));
-            account.is_some_and(|a| a.uid == scope.account) && (finding.is_open() || changed)
+            let has = |uid: &str| finding.resources.iter().any(|resource| resource.uid.to_string() == uid);
+            let having = scope.having.as_ref().is_none_or(|having| having.attribute == "ResourceId" && has(&having.value));
+            account.is_some_and(|a| a.uid == scope.account) && having && (finding.is_open() || changed)
         };
         let all = inner
             .findings

@@ -116,7 +116,7 @@ impl Subject {
     pub(crate) fn scope(&self) -> Scope {
         let finding = self.finding(0);
         let account = finding.account.map(|a| a.uid.to_string()).unwrap_or_default();
-        Scope { source: self.source, cloud: self.cloud, account, region: finding.region.map(|r| r.to_string()) }
+        Scope { source: self.source, cloud: self.cloud, account, region: finding.region.map(|r| r.to_string()), having: None }
     }
 
     /// Whether the finding is an alert: no look at the resource tells whether it is over.

@@ -1,51 +1,15 @@
 //! The findings behind what an insight of Security Hub names.
 
 use aws_sdk_securityhub::types::AwsSecurityFindingFilters;
-use stanch_core::finding::{Source, SourceRef};
-use stanch_core::port::{BoxFuture, Listed, SourceError};
+use stanch_core::port::Having;
 
-use super::list::{ROWS, listed, unread};
-use super::{Answer, Failure, SecurityHubSource, equals};
-use crate::normalize::Insight;
+use super::equals;
 
-impl SecurityHubSource {
-    /// One page of the active findings that have `id`, one of [`Insight::ids`], for the attribute the insight groups by. `page` is
-    /// the last page's `next`. An attribute that Security Hub does not filter by is an error that is not worth trying again.
-    pub fn of_insight<'a>(
-        &'a self,
-        insight: &'a Insight<'_>,
-        id: &'a str,
-        page: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Listed, SourceError>> {
-        Box::pin(async move {
-            let about = SourceRef {
-                id: id.into(),
-                account: insight.account.as_deref().map(Into::into),
-                location: insight.region.as_deref().map(Into::into),
-                ..SourceRef::default()
-            };
-            self.about(&about, &insight.attribute, page).await.map_err(|e| e.told("list", Source::SecurityHub, &about))
-        })
-    }
-
-    async fn about(&self, about: &SourceRef<'_>, attribute: &str, page: Option<&str>) -> Result<Listed, Failure> {
-        let Some(filters) = having(attribute, &about.id) else {
-            let reason = format!("Security Hub does not filter findings by `{attribute}`");
-            return Err(Failure { reason, retry: false });
-        };
-        let answer = Answer::default();
-        let call = self.client(about).await?.get_findings().filters(filters).max_results(ROWS);
-        let call = call.set_next_token(page.map(str::to_owned)).customize().interceptor(answer.clone());
-        let failure = unread(call.send().await)?;
-        listed(&answer.text(), failure, |_| true)
-    }
-}
-
-/// The filter for one attribute. These are what managed insights group by, and what the console offers for one's own
-/// (<https://docs.aws.amazon.com/securityhub/latest/userguide/securityhub-managed-insights.html>).
-fn having(attribute: &str, value: &str) -> Option<AwsSecurityFindingFilters> {
+/// The active findings that have a value in common. These attributes are what managed insights group by, and what the console offers
+/// for one's own (<https://docs.aws.amazon.com/securityhub/latest/userguide/securityhub-managed-insights.html>); none for others.
+pub(super) fn having(having: &Having) -> Option<AwsSecurityFindingFilters> {
     let mut filters = AwsSecurityFindingFilters::builder().record_state(equals("ACTIVE")).build();
-    let field = match attribute {
+    let field = match having.attribute.as_str() {
         "AwsAccountId" => &mut filters.aws_account_id,
         "AwsAccountName" => &mut filters.aws_account_name,
         "CompanyName" => &mut filters.company_name,
@@ -82,6 +46,6 @@ fn having(attribute: &str, value: &str) -> Option<AwsSecurityFindingFilters> {
         "WorkflowStatus" => &mut filters.workflow_status,
         _ => return None,
     };
-    *field = Some(vec![equals(value)]);
+    *field = Some(vec![equals(&having.value)]);
     Some(filters)
 }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use stanch_core::finding::{Finding, Millis, Source, SourceRef};
 use stanch_core::port::{Listed, Scope};
 
+use super::insight::having;
 use super::{Answer, Failure, SecurityHubSource, equals, foreign};
 use crate::normalize::normalize;
 
@@ -34,7 +35,14 @@ impl SecurityHubSource {
         let answer = Answer::default();
         let failure = match scope.source {
             Source::SecurityHub => {
-                let call = self.client(&place).await?.get_findings().filters(open(scope, since)).sort_criteria(oldest("UpdatedAt"));
+                let filters = match &scope.having {
+                    None => open(scope, since),
+                    Some(wanted) => having(wanted).ok_or_else(|| Failure {
+                        reason: format!("Security Hub does not filter findings by `{}`", wanted.attribute),
+                        retry: false,
+                    })?,
+                };
+                let call = self.client(&place).await?.get_findings().filters(filters).sort_criteria(oldest("UpdatedAt"));
                 let call = call.max_results(ROWS).set_next_token(token).customize().interceptor(answer.clone());
                 unread(call.send().await)?
             }
@@ -46,7 +54,8 @@ impl SecurityHubSource {
             }
             other => return Err(foreign(other)),
         };
-        listed(&answer.text(), failure, |finding| is_wanted(finding, scope, since))
+        let all = scope.having.is_some();
+        listed(&answer.text(), failure, |finding| all || is_wanted(finding, scope, since))
     }
 }
 
@@ -77,7 +86,7 @@ struct Page<'a> {
     next_token: Option<String>,
 }
 
-/// Emulators ignore filters, and an administrator's account also sees the findings of its members.
+/// Emulators ignore filters, and an administrator's account also sees the findings of its members: those of an insight it means to.
 fn is_wanted(finding: &Finding<'_>, scope: &Scope, since: Option<Millis>) -> bool {
     let ours = finding.source_ref.account.as_deref() == Some(scope.account.as_str());
     let changed = match (since, finding.modified) {

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use stanch_core::cloud::Cloud;
+use stanch_core::port::Having;
 
 use super::*;
 use crate::loopback::Loopback;
@@ -151,7 +152,7 @@ fn asff(id: &str, account: &str, updated: &str) -> Value {
 }
 
 fn scope(source: Source) -> Scope {
-    Scope { source, cloud: Cloud::Aws, account: "111122223333".to_owned(), region: Some("eu-west-1".to_owned()) }
+    Scope { source, cloud: Cloud::Aws, account: "111122223333".to_owned(), region: Some("eu-west-1".to_owned()), having: None }
 }
 
 fn ids(listed: &Listed) -> Vec<&str> {
@@ -233,22 +234,22 @@ async fn the_second_generation_is_listed_in_its_own_terms() {
 #[tokio::test]
 async fn the_findings_behind_each_id_of_an_insight_are_fetched() {
     let event = include_str!("../../fixtures/insight_event.json");
-    let doc = stanch_core::json::Doc::read(event).unwrap();
-    let insight = crate::insight(doc.root()).unwrap();
-    let rows = json!({"Findings": [asff("one", "111122223333", "2026-11-21T07:00:00Z")], "NextToken": "t2"});
+    let named = crate::normalize(event).unwrap().named;
+    // An administrator's insight names findings of its members, too.
+    let rows = json!({"Findings": [asff("one", "444455556666", "2026-11-21T07:00:00Z")], "NextToken": "t2"});
     let hub = hub(vec![(200, rows), (200, json!({"Findings": []}))]).await;
     let source = source(&hub);
-    let first = source.of_insight(&insight, &insight.ids[0], None).await.unwrap();
+    let first = source.list(&named[0], None, None).await.unwrap();
     assert_eq!((ids(&first), first.next.as_deref()), (vec!["one"], Some("t2")));
-    assert_eq!(source.of_insight(&insight, &insight.ids[1], Some("t2")).await.unwrap(), Listed::default());
+    assert_eq!(source.list(&named[1], None, Some("t2")).await.unwrap(), Listed::default());
 
     let (asked, is) = (hub.asked(), |value: &str| json!([{"Value": value, "Comparison": "EQUALS"}]));
     assert!(asked[0].head.contains("/eu-west-1/securityhub/"), "{}", asked[0].head);
     assert_eq!(asked[0].json()["Filters"], json!({"ResourceId": is("arn:aws:s3:::shop-logs"), "RecordState": is("ACTIVE")}));
     assert_eq!((&asked[1].json()["Filters"]["ResourceId"], &asked[1].json()["NextToken"]), (&is("arn:aws:s3:::shop-media"), &json!("t2")));
 
-    let odd = crate::Insight { attribute: "Mood".into(), ..insight };
-    let error = source.of_insight(&odd, "bad", None).await.unwrap_err();
+    let odd = Scope { having: Some(Having { attribute: "Mood".into(), value: "bad".into() }), ..named[0].clone() };
+    let error = source.list(&odd, None, None).await.unwrap_err();
     assert!(error.reason.contains("`Mood`") && !error.retry, "{error}");
 }
 

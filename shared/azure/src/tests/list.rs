@@ -13,7 +13,7 @@ const SUB: &str = "11111111-2222-4333-8444-555555555555";
 const SINCE: i64 = 1_772_600_767_000;
 
 fn scope(source: Source) -> Scope {
-    Scope { source, cloud: Cloud::Azure, account: SUB.to_owned(), region: None }
+    Scope { source, cloud: Cloud::Azure, account: SUB.to_owned(), region: None, having: None }
 }
 
 /// A document of the REST API as Resource Graph lays it out: the type in lower case, details of the resource in Pascal case.

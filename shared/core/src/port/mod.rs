@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use queue::{NUDGE_FORMAT, Nudge, Received, WorkQueue};
-pub use source::{FindingSource, Listed, Scope, SourceAnswer, SourceError, Unread, WriteBack};
+pub use source::{FindingSource, Having, Listed, Scope, SourceAnswer, SourceError, Unread, WriteBack};
 pub use spill::{Spill, Spilled};
 pub use store::{Cap, Commit, Filter, Head, Hold, OutboxItem, OutboxMessage, Parked, ParkedKind, Store, StoreError, Summary, Vault};
 

@@ -55,12 +55,25 @@ pub struct Scope {
     /// AWS: the region asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// Only findings that have a value in common.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub having: Option<Having>,
+}
+
+/// What findings have in common, by an attribute that their source can filter by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Having {
+    /// The source's name for the attribute: `ResourceId`.
+    pub attribute: String,
+    /// Its value.
+    pub value: String,
 }
 
 impl std::fmt::Display for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}/{}", self.source, self.cloud, self.account)?;
-        self.region.iter().try_for_each(|region| write!(f, "/{region}"))
+        self.region.iter().try_for_each(|region| write!(f, "/{region}"))?;
+        self.having.iter().try_for_each(|having| write!(f, "?{}={}", having.attribute, having.value))
     }
 }
 

@@ -112,17 +112,21 @@ fn every_source_of_one_fault_is_listed_with_how_it_was_matched_and_written_back(
 
 #[test]
 fn a_source_that_comes_late_to_a_fixed_fault_is_told_too_and_reopens_nothing() {
-    let world = World::new();
-    turn_to(now() + 60_000);
-    let fixed = world.open(&subject(BUCKET).finding());
-    let mut late = reported(BUCKET, Source::Prowler, "late", "s3_bucket_public_access", "s3_bucket_public_access");
-    late.modified = Some(START - 3_600_000);
-    assert_eq!(world.report(&late)[0].taken, Taken::Known);
-    let after = world.load(fixed.id);
-    assert_eq!((after.state, after.recurrences, after.reporters.len(), world.writes()), (FIXED, 0, 2, 1));
-    assert_eq!(told(&world, "late"), [WriteBack::Fixed]);
-    world.report(&late);
-    assert_eq!(told(&world, "late").len(), 1, "once");
+    for (source, control) in [(Source::Prowler, "s3_bucket_public_access"), (Source::SecurityHub, "S3.8")] {
+        let world = World::new();
+        turn_to(now() + 60_000);
+        let first = subject(BUCKET).finding();
+        let fixed = world.open(&first);
+        let mut late = reported(BUCKET, source, "late", control, control);
+        late.modified = Some(START - 3_600_000);
+        assert_eq!(world.report(&late)[0].taken, Taken::Known);
+        let after = world.load(fixed.id);
+        assert_eq!((after.state, after.recurrences, after.reporters.len(), world.writes()), (FIXED, 0, 2, 1));
+        assert_eq!(told(&world, "late"), [WriteBack::Fixed]);
+        world.report(&late);
+        assert_eq!(told(&world, "late").len(), 1, "once");
+        assert_eq!(told(&world, &first.uid).iter().filter(|status| **status == WriteBack::Fixed).count(), 1, "not told again");
+    }
 }
 
 /// A finding about the bucket of the estate and eleven that are gone.
@@ -157,6 +161,30 @@ fn a_finding_of_twelve_resources_is_told_fixed_once_all_twelve_are() {
     let versions: Vec<_> = taken.iter().map(|i| world.load(i.remediation.expect("a case")).version).collect();
     world.report(&finding);
     assert_eq!(taken.iter().map(|i| world.load(i.remediation.expect("a case")).version).collect::<Vec<_>>(), versions, "a heartbeat");
+}
+
+/// The process ended in the middle of the finding; the same source reports the first of its resources by itself, too.
+#[test]
+fn a_resource_that_is_not_taken_in_yet_stands_and_another_finding_of_the_same_source_is_told_for_itself() {
+    let (world, store) = World::new().with_faults(ASK);
+    let finding = of_twelve();
+    let mut second = reported(BUCKET, Source::SecurityHub, "second", "S3.8", "S3.8");
+    second.resources = vec![finding.resources[1].clone()];
+    let second = case_of(&world, &second);
+    store.lock_row(second.id);
+    world.source.put(finding.clone());
+    assert!(wait(world.engine.ingest(vec![finding.clone()])).is_err(), "ten resources were not reached");
+    store.unlock_row(second.id);
+
+    let alone = case_of(&world, &reported(BUCKET, Source::SecurityHub, "alone", "S3.8", "S3.8"));
+    assert_eq!((alone.reporters.len(), alone.reporters[0].others.len(), alone.reporters[1].others.len()), (2, 11, 0));
+    wait(world.engine.approve(alone.id, "test:ann", None)).expect("approved");
+    world.rest(alone.id);
+    wait(world.engine.send_outbox(100)).expect("sent");
+    assert_eq!(told(&world, "alone").last(), Some(&WriteBack::Fixed));
+    assert_eq!(told(&world, &finding.uid).last(), Some(&WriteBack::InProgress));
+    let notes: Vec<_> = world.source.written().into_iter().filter(|(_, uid, ..)| *uid == finding.uid).map(|(.., note)| note).collect();
+    assert!(notes.last().is_some_and(|note| note.ends_with("; 10 of 12 resources it names still stand")), "{notes:?}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod intake;
 mod lag;
 mod log;
 mod looks;
+mod named;
 mod notices;
 mod operations;
 mod outage;

@@ -68,7 +68,13 @@ impl Folder {
 /// The process starts: nothing is left in memory.
 fn start(world: &mut World, spill: Option<&Path>) {
     world.set_rules(&auto_rules().replace("per_hour: 100", "per_hour: 100000"));
-    let scope = Scope { source: Source::SecurityHub, cloud: Cloud::Aws, account: "111122223333".into(), region: Some("eu-west-1".into()) };
+    let scope = Scope {
+        source: Source::SecurityHub,
+        cloud: Cloud::Aws,
+        account: "111122223333".into(),
+        region: Some("eu-west-1".into()),
+        having: None,
+    };
     world.engine = world.engine.clone().with_sweep(vec![scope], SWEEP);
     if let Some(folder) = spill {
         world.engine = world.engine.clone().with_spill(Arc::new(FileSpill::new(folder)), |_, event| read(event));

@@ -18,7 +18,7 @@ const ASK: &str = "rule: ask\nmode: approve\ndo:\n  - fix: recommended\n";
 const BUCKET: &str = "aws-s3-block-public-access";
 
 fn scope() -> Scope {
-    Scope { source: Source::SecurityHub, cloud: Cloud::Aws, account: "111122223333".into(), region: Some("eu-west-1".into()) }
+    Scope { source: Source::SecurityHub, cloud: Cloud::Aws, account: "111122223333".into(), region: Some("eu-west-1".into()), having: None }
 }
 
 fn cursor() -> String {

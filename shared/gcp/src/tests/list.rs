@@ -8,7 +8,7 @@ use super::samples::files;
 use super::source::{ok, source, target};
 
 fn scope(account: &str) -> Scope {
-    Scope { source: Source::Scc, cloud: Cloud::Gcp, account: account.to_owned(), region: None }
+    Scope { source: Source::Scc, cloud: Cloud::Gcp, account: account.to_owned(), region: None, having: None }
 }
 
 /// A row as the API publishes it, with a field no client library knows.
