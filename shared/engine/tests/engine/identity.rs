@@ -288,6 +288,8 @@ fn a_finding_without_a_resource_is_kept_under_its_account_and_never_acted_on() {
         let expected = if account { "111122223333".to_owned() } else { nowhere.uid.to_string() };
         assert_eq!((kept.state, kept.resource.uid.as_ref(), world.writes()), (State::Open, expected.as_str(), 0), "{}", kept.note);
         assert!(kept.note.contains("names no resource"), "{}", kept.note);
+        assert_eq!((kept.account(), &kept.resource.region), (nowhere.account.as_ref().map(|a| a.uid.as_ref()), &nowhere.region));
+        assert_eq!(kept.resource.account, nowhere.account);
         assert_eq!(world.report(&nowhere)[0].taken, Taken::Known, "and once");
         nowhere.modified = Some(now() + 3_600_000);
         world.report(&healthy(nowhere.clone(), now() + 3_600_000));

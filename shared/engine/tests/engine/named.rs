@@ -37,8 +37,10 @@ fn deliver(world: &World, named: &[Scope]) -> Result<Receipt, stanch_engine::Eng
 fn of_three(doctor: Doctor) -> (World, Vec<Scope>) {
     let (world, _) = Doctored::world(doctor);
     let findings: Vec<_> = (1..=3).map(numbered).collect();
-    let named = findings.iter().take(2).map(|finding| on(&finding.resources[0].uid.to_string())).collect();
-    findings.into_iter().for_each(|finding| world.source.put(finding));
+    let named = findings.iter().take(2).flat_map(|finding| &finding.resources).map(|resource| on(&resource.uid)).collect();
+    for finding in findings {
+        world.source.put(finding);
+    }
     (world, named)
 }
 

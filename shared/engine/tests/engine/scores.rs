@@ -16,12 +16,12 @@ fn read(event: &str) -> Normalized<'_> {
 fn the_latest_score_of_each_scope_and_name_is_kept_and_a_late_one_changes_nothing() {
     let world = World::new();
     for (scope, name, current, time) in
-        [("/b", "s", 9, 100), ("/a", "s", 20, 100), ("/a", "c", 4, 100), ("/a", "s", 30, 200), ("/a", "s", 10, 150)]
+        [("/b", "s", 9, 100), ("/a", "s", 20, 100), ("/a", "c", 4, 100), ("/a", "s", 30, 200), ("/a", "s", 10, 150), ("/a", "c", 5, 100)]
     {
         let event = json!({"scope": scope, "name": name, "current": current, "max": 60, "time": time}).to_string();
         let receipt = wait(take_events(&world.engine, "defender-recommendation", &[event], read)).unwrap();
         assert_eq!((receipt.scores, receipt.taken.len(), receipt.refused.len()), (1, 0, 0));
     }
     let kept: Vec<_> = wait(list(&*world.store)).unwrap().into_iter().map(|s| format!("{} {} {}", s.scope, s.name, s.current)).collect();
-    assert_eq!(kept, ["/a c 4", "/a s 30", "/b s 9"]);
+    assert_eq!(kept, ["/a c 5", "/a s 30", "/b s 9"]);
 }
