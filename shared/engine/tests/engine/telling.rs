@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use stanch_core::api::{ApiRequest, ApiResponse};
 use stanch_core::cloud::Cloud;
 use stanch_core::finding::{Finding, FindingStatus};
-use stanch_core::normalize::{NoFinding, Normalized, Reading};
+use stanch_core::normalize::{NoFinding, NormalizeError, Normalized, Reading};
 use stanch_core::port::{ApiError, BoxFuture, CloudApi, Meter, Nudge, Received, Store, StoreError, WorkQueue};
 use stanch_core::remediation::Outcome;
 use stanch_core::state::State;
@@ -296,6 +296,12 @@ fn deliveries_are_counted_by_what_became_of_them() {
     fn read(event: &str) -> Normalized<'_> {
         match event {
             "health" => Ok(Reading { passed_over: vec![&HEARTBEAT], ..Reading::default() }),
+            // A score is taken, though by a rule it is no finding.
+            "score" => {
+                let score = serde_json::from_value(json!({"scope": "/a", "name": "s", "current": 1.0, "max": 2.0}));
+                let scores = score.map_err(|e| NormalizeError::json(&e))?;
+                Ok(Reading { passed_over: vec![&HEARTBEAT], scores: vec![scores], ..Reading::default() })
+            }
             _ => world::read(event),
         }
     }
@@ -307,9 +313,9 @@ fn deliveries_are_counted_by_what_became_of_them() {
         let batch: Vec<String> = batch.iter().map(|&event| event.to_owned()).collect();
         wait(take_events(&world.engine, "ocsf-finding", &batch, read)).expect("taken")
     };
-    deliver(&[&event, "health", "{\"cut\":"]);
+    deliver(&[&event, "score", "health", "{\"cut\":"]);
     world.tally.check(&[
-        ("stanch_events_total", "outcome=taken", 1),
+        ("stanch_events_total", "outcome=taken", 2),
         ("stanch_events_total", "outcome=ignored", 1),
         ("stanch_events_total", "outcome=refused", 1),
         ("stanch_parked_total", "kind=event", 1),
@@ -319,9 +325,9 @@ fn deliveries_are_counted_by_what_became_of_them() {
     let other = serde_json::to_string(&subject("aws-kms-enable-rotation").finding()).unwrap();
     deliver(&[&event, &other]);
     store.set_down(false);
-    world.tally.check(&[("stanch_spilled_events_total", "outcome=spilled", 2), ("stanch_events_total", "", 3)]);
+    world.tally.check(&[("stanch_spilled_events_total", "outcome=spilled", 2), ("stanch_events_total", "", 4)]);
     world.reconcile();
-    world.tally.check(&[("stanch_spilled_events_total", "outcome=recovered", 2), ("stanch_events_total", "outcome=taken", 3)]);
+    world.tally.check(&[("stanch_spilled_events_total", "outcome=recovered", 2), ("stanch_events_total", "outcome=taken", 4)]);
     assert_eq!(wait(world.engine.message("a stranger's message", 1)).expect("parked"), Handled::Parked);
     world.tally.check(&[("stanch_parked_total", "kind=message", 1)]);
 }
