@@ -100,11 +100,14 @@ impl SandboxSource {
     fn page(&self, scope: &Scope, since: Option<Millis>, page: Option<&str>) -> Result<Listed, SourceError> {
         let inner = self.lock();
         inner.check("list", scope.source, "*")?;
+        if let Some(having) = scope.having.as_ref().filter(|having| having.attribute != "ResourceId") {
+            return Err(error("list", scope.source, "*", &format!("it does not filter findings by `{}`", having.attribute), false));
+        }
         let wanted = |finding: &Finding<'_>| {
             let account = finding.account.as_ref().or(finding.resources.first().and_then(|r| r.account.as_ref()));
             let changed = since.is_none_or(|since| finding.modified.or(finding.last_seen).or(finding.time).is_none_or(|at| at >= since));
             let has = |uid: &str| finding.resources.iter().any(|resource| resource.uid == uid);
-            let having = scope.having.as_ref().is_none_or(|having| having.attribute == "ResourceId" && has(&having.value));
+            let having = scope.having.as_ref().is_none_or(|having| has(&having.value));
             account.is_some_and(|a| a.uid == scope.account) && having && (finding.is_open() || changed)
         };
         let all = inner

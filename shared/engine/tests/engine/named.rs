@@ -63,6 +63,17 @@ fn a_source_that_is_away_has_the_event_come_again() {
     assert_eq!(deliver(&world, &named).unwrap().taken.len(), 2);
 }
 
+#[test]
+fn what_the_source_cannot_list_is_told_and_keeps_no_other_back() {
+    let (world, mut named) = of_three(|_, _| {});
+    if let Some(having) = named.first_mut().and_then(|scope| scope.having.as_mut()) {
+        having.attribute = "Mood".into();
+    }
+    let receipt = deliver(&world, &named).unwrap();
+    assert_eq!(receipt.taken.len(), 1);
+    assert!(receipt.refused[0].contains("does not filter findings by `Mood`"), "{:?}", receipt.refused);
+}
+
 /// A list without an end is asked for fifty pages.
 #[test]
 fn an_event_that_names_too_much_is_parked_and_says_so() {
