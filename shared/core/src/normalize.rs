@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::cloud::{Resource, Text};
 use crate::finding::Finding;
 use crate::json::{Doc, Json};
 use crate::port::Scope;
@@ -22,6 +23,11 @@ pub use score::Score;
 
 /// The largest delivery that is read, in bytes. Event Hubs and EventBridge stay far below it.
 pub const MAX_DELIVERY_BYTES: usize = 16 * 1024 * 1024;
+/// The most resources, and the most vulnerabilities, that one finding may name: each resource becomes a case that knows the others.
+/// ASFF allows 32 (<https://docs.aws.amazon.com/securityhub/1.0/APIReference/API_AwsSecurityFinding.html>).
+pub const MAX_PARTS: usize = 500;
+/// The longest account id, account name or region, in bytes: what each resource of a finding repeats.
+const MAX_REPEATED_BYTES: usize = 1_024;
 
 /// Why a delivery could not be turned into findings. Every message says what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +118,7 @@ pub struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Takes a finding, or the reason why there is none.
     pub fn take(&mut self, read: Result<Finding<'a>, NormalizeError>) {
-        match read {
+        match read.and_then(within_bounds) {
             Ok(finding) => self.findings.push(finding),
             Err(error) => self.faults.push(error),
         }
@@ -138,6 +144,32 @@ impl<'a> Reading<'a> {
         self.faults.extend(other.faults);
         self.reply = other.reply.or(self.reply.take());
     }
+}
+
+/// A finding that would grow out of proportion to its bytes is refused.
+fn within_bounds(finding: Finding<'_>) -> Result<Finding<'_>, NormalizeError> {
+    let wrong = |field: &'static str, problem: String, expected: String| NormalizeError::Field {
+        kind: "a finding",
+        field: field.into(),
+        problem: problem.into(),
+        expected: expected.into(),
+    };
+    for (field, count) in [("resources", finding.resources.len()), ("vulnerabilities", finding.vulnerabilities.len())] {
+        if count > MAX_PARTS {
+            return Err(wrong(field, format!("a list of {count}"), format!("at most {MAX_PARTS} in one finding")));
+        }
+    }
+    let too_long = |text: &Text<'_>| text.len() > MAX_REPEATED_BYTES;
+    let repeated = |resource: &Resource<'_>| {
+        let account = resource.account.as_ref();
+        account.is_some_and(|account| too_long(&account.uid) || account.name.as_ref().is_some_and(too_long))
+            || resource.region.as_ref().is_some_and(too_long)
+    };
+    if finding.resources.iter().any(repeated) {
+        let expected = format!("at most {MAX_REPEATED_BYTES} bytes");
+        return Err(wrong("resources[].owner.account", "too long, or the region is".to_owned(), expected));
+    }
+    Ok(finding)
 }
 
 /// The result of a normaliser. An error: nothing of the delivery can be read.

@@ -89,6 +89,22 @@ fn one_that_cannot_be_read_does_not_keep_the_others_back() {
     assert!(seen(&push).starts_with("one, not a finding stanch knows"), "{}", seen(&push));
 }
 
+/// Each resource becomes a case that knows the others, and repeats its account: a finding must not grow with the square of its bytes.
+#[test]
+fn a_finding_that_would_grow_out_of_proportion_is_refused_and_the_others_stand() {
+    let many = |count: usize| {
+        let mut finding = finding("many");
+        finding["resources"] = (0..count).map(|n| json!({"uid": format!("arn:aws:s3:::b{n}")})).collect();
+        finding
+    };
+    assert_eq!(seen(&many(MAX_PARTS)), "many");
+    let told = seen(&json!([finding("one"), many(MAX_PARTS + 1)]));
+    assert!(told.starts_with("one, a finding: field `resources` is a list of 501; expected at most 500"), "{told}");
+    let mut long = finding("long");
+    long["cloud"]["account"] = json!({"uid": "111122223333", "name": "x".repeat(1_025)});
+    assert!(seen(&long).starts_with("a finding: field `resources[].owner.account` is too long"), "{}", seen(&long));
+}
+
 #[test]
 fn wrappers_around_wrappers_end_somewhere() {
     let mut event = finding("f");

@@ -62,7 +62,7 @@ impl Serialize for Ocsf<'_, '_> {
                 entry(&mut map, "remediation", f.guidance.as_ref().map(GuidanceOut::of))?;
             }
             FindingClass::Detection => {
-                let list = Each(|| f.vulnerabilities.iter().map(|v| VulnerabilityOut::of(f, v)));
+                let list = Each(|| listed_vulnerabilities(f));
                 entry(&mut map, "vulnerabilities", (!f.vulnerabilities.is_empty()).then_some(list))?;
                 entry(&mut map, "remediation", f.guidance.as_ref().map(GuidanceOut::of))?;
             }
@@ -280,15 +280,15 @@ struct VulnerabilityOut<'e> {
     title: Option<&'e str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     severity: Option<&'e str>,
-    /// Class 2002 has no remediation of its own, so each vulnerability carries the guidance.
+    /// Class 2002 has no remediation of its own, so the first vulnerability carries the guidance.
     #[serde(skip_serializing_if = "Option::is_none")]
     remediation: Option<GuidanceOut<'e>>,
 }
 
 impl<'e> VulnerabilityOut<'e> {
-    fn of(f: &'e Finding<'_>, v: &'e Vulnerability<'_>) -> Self {
+    fn of(f: &'e Finding<'_>, at: usize, v: &'e Vulnerability<'_>) -> Self {
         let rule = f.rule.as_deref().unwrap_or(&f.uid);
-        let guidance = f.guidance.as_ref().filter(|_| f.class == FindingClass::Vulnerability);
+        let guidance = f.guidance.as_ref().filter(|_| f.class == FindingClass::Vulnerability && at == 0);
         VulnerabilityOut {
             cve: v.cve.as_deref().map(|uid| Uid { uid }),
             advisory: v.cve.is_none().then(|| Uid { uid: v.advisory.as_deref().unwrap_or(rule) }),
@@ -312,11 +312,13 @@ impl<'e> VulnerabilityOut<'e> {
     }
 }
 
+fn listed_vulnerabilities<'e>(f: &'e Finding<'_>) -> impl Iterator<Item = VulnerabilityOut<'e>> {
+    f.vulnerabilities.iter().enumerate().map(|(at, v)| VulnerabilityOut::of(f, at, v))
+}
+
 fn required_vulnerabilities<'e>(f: &'e Finding<'_>) -> impl Serialize + use<'e> {
     let stand_in = f.vulnerabilities.is_empty().then_some(());
-    Each(move || {
-        stand_in.map(|()| VulnerabilityOut::of_rule(f)).into_iter().chain(f.vulnerabilities.iter().map(|v| VulnerabilityOut::of(f, v)))
-    })
+    Each(move || stand_in.map(|()| VulnerabilityOut::of_rule(f)).into_iter().chain(listed_vulnerabilities(f)))
 }
 
 /// The risk; its level has an id and OCSF's word only when it is one of OCSF's, its score only when it is a whole number.
