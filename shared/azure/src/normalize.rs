@@ -85,25 +85,25 @@ pub fn read<'a>(event: Json<'_, 'a>, reading: &mut Reading<'a>) -> Result<(), No
 const ALL: &[Source] =
     &[Source::DefenderAlert, Source::DefenderAssessment, Source::DefenderSubAssessment, Source::DefenderCompliance, Source::AzurePolicy];
 
-/// [`normalize`] for security alerts alone: continuous export, ARM and Log Analytics form.
+/// [`normalize()`] for security alerts alone: continuous export, ARM and Log Analytics form.
 pub fn normalize_alert(json: &str) -> Normalized<'_> {
     normalize::read(json, &|event, reading| one(event, &[Source::DefenderAlert], "Defender for Cloud alerts", reading))
 }
 
-/// [`normalize`] for recommendations alone: assessments and sub-assessments.
+/// [`normalize()`] for recommendations alone: assessments and sub-assessments.
 pub fn normalize_recommendation(json: &str) -> Normalized<'_> {
     const KINDS: &[Source] = &[Source::DefenderAssessment, Source::DefenderSubAssessment];
     normalize::read(json, &|event, reading| one(event, KINDS, "Defender for Cloud assessments and sub-assessments", reading))
 }
 
-/// [`normalize`] for regulatory compliance assessments alone. Such a finding is about a whole subscription and carries counts:
+/// [`normalize()`] for regulatory compliance assessments alone. Such a finding is about a whole subscription and carries counts:
 /// it names no bad resource, so nothing can be fixed from it. The assessment with the same key names the resources.
 pub fn normalize_compliance(json: &str) -> Normalized<'_> {
     const KINDS: &[Source] = &[Source::DefenderCompliance];
     normalize::read(json, &|event, reading| one(event, KINDS, "Defender for Cloud regulatory compliance assessments", reading))
 }
 
-/// [`normalize`] for compliance states of Azure Policy alone: rows of its API and of Resource Graph, and its Event Grid events.
+/// [`normalize()`] for compliance states of Azure Policy alone: rows of its API and of Resource Graph, and its Event Grid events.
 pub fn normalize_policy(json: &str) -> Normalized<'_> {
     const KINDS: &[Source] = &[Source::AzurePolicy];
     normalize::read(json, &|event, reading| one(event, KINDS, "compliance states of Azure Policy", reading))
