@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 use stanch_core::cloud::Cloud;
+use stanch_core::normalize::MAX_PARTS;
 use stanch_core::ocsf::to_line;
 
 use super::carried::payloads;
@@ -194,15 +195,15 @@ fn what_the_mappings_promise_is_written() {
     assert!(checked > 3_000, "{checked}");
 }
 
-/// Ten thousand resources, all the same or all different.
+/// Ten thousand times the same resource, or as many different ones as a finding may name.
 #[test]
 fn many_resources_are_each_kept_once() {
     let id = |n: usize| format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm{n}");
-    for (same, expected) in [(true, 1), (false, 10_000)] {
-        let named: Vec<Value> = (0..10_000).map(|n| json!({"AzureResourceId": id(if same { 0 } else { n })})).collect();
+    for (given, same, expected) in [(10_000, true, 1), (MAX_PARTS, false, MAX_PARTS)] {
+        let named: Vec<Value> = (0..given).map(|n| json!({"AzureResourceId": id(if same { 0 } else { n })})).collect();
         let text = json!({"SystemAlertId": "a", "ResourceIdentifiers": named}).to_string();
         assert_eq!(normalize(&text).unwrap().findings[0].resources.len(), expected);
-        let evidence: Vec<Value> = (0..10_000).map(|n| json!({"resourceId": id(if same { 0 } else { n })})).collect();
+        let evidence: Vec<Value> = (0..given).map(|n| json!({"resourceId": id(if same { 0 } else { n })})).collect();
         let text = json!({"@odata.type": "#microsoft.graph.security.alert", "id": "a", "evidence": evidence}).to_string();
         assert_eq!(normalize(&text).unwrap().findings[0].resources.len(), expected);
     }

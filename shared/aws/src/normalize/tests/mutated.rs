@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Map;
+use stanch_core::normalize::MAX_PARTS;
 
 use super::*;
 
@@ -139,22 +140,22 @@ fn a_long_text_beside_a_long_list_does_not_multiply() {
     let asff = minimal(|f| {
         f["AwsAccountId"] = json!(long);
         f["AwsAccountName"] = json!(long);
-        f["Resources"] = json!(vec![json!({"Id": "x"}); 2_000]);
+        f["Resources"] = json!(vec![json!({"Id": "x"}); MAX_PARTS]);
     });
     let guardduty = json!({
         "arn": "arn:aws:guardduty:r:1:detector/d/finding/f", "partition": long, "region": long, "accountId": long,
-        "resource": {"s3BucketDetails": vec![json!({"name": "b"}); 2_000]},
+        "resource": {"s3BucketDetails": vec![json!({"name": "b"}); MAX_PARTS]},
     });
     let inspector = json!({
         "findingArn": "arn:aws:inspector2:r:1:finding/f", "awsAccountId": long,
-        "resources": vec![json!({"id": "i-1", "type": "AWS_EC2_INSTANCE", "region": "r"}); 2_000],
+        "resources": vec![json!({"id": "i-1", "type": "AWS_EC2_INSTANCE", "region": "r"}); MAX_PARTS],
     });
     let mut exposure: Value = serde_json::from_str(include_str!("../../../fixtures/exposure_v2.json")).unwrap();
-    let values: Vec<_> = (0..2_000).map(|n| n.to_string()).collect();
+    let values: Vec<_> = (0..MAX_PARTS).map(|n| n.to_string()).collect();
     exposure["finding_info"]["related_events"] = json!([{"tags": [{"name": long, "values": values}]}]);
     for text in [asff, guardduty.to_string(), inspector.to_string(), exposure.to_string()] {
         let f = one(&text);
-        assert!(f.resources.len() == 2_000 || f.risk.as_ref().unwrap().factors.len() == 2_000);
+        assert!(f.resources.len() == MAX_PARTS || f.risk.as_ref().unwrap().factors.len() == MAX_PARTS);
         let line = stanch_core::ocsf::to_line(&f, 0).unwrap();
         assert!(line.len() < 12 * text.len(), "{} of {}", line.len(), text.len());
     }
