@@ -5,10 +5,11 @@ use stanch_core::json::Json;
 use stanch_core::normalize::{self, Mapping, NoFinding, NormalizeError, Normalized, Reading};
 
 /// Every kind of event that is read, for people.
-pub const ACCEPTED: &str = "Defender for Cloud alerts, assessments, sub-assessments and regulatory compliance assessments; \
-     Security Hub events (`Imported`, `Custom Action`, `Findings Imported V2`), bare ASFF findings and API answers `{\"Findings\": […]}`; \
-     Security Command Center notifications and findings, also inside a Pub/Sub push; Prowler's OCSF output; \
-     OCSF findings of class 2002, 2003 and 2004";
+pub const ACCEPTED: &str = "Defender for Cloud alerts (also as Sentinel, Graph, Defender XDR and the Activity Log carry them), assessments, \
+     sub-assessments, regulatory compliance assessments and secure scores; Azure Policy states; Security Hub events of EventBridge, \
+     bare ASFF findings and API answers `{\"Findings\": […]}`; findings of GuardDuty and Inspector; Security Command Center \
+     notifications and findings; Prowler's OCSF output; OCSF findings of class 2002, 2003 and 2004; all of these also inside \
+     Event Grid, CloudEvents, Pub/Sub, SNS and SQS";
 
 type Read = for<'a> fn(&'a str) -> Normalized<'a>;
 

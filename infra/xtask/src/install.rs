@@ -37,38 +37,29 @@ pub(crate) fn all(repo: &Repo) -> Tools {
 
 /// The Python interpreter of the environment, installed if need be.
 pub(crate) fn python(repo: &Repo) -> Result<PathBuf, Fault> {
-    let version = version("python3", "Python 3", "moto, OCSF schemas, the AWS and Google judges")?;
-    let home = repo.cache.join("py");
-    let interpreter = home.join("bin/python");
-    let lock = repo.tool("py/requirements.txt");
-    let wanted = format!("{version}\n{}", read(&lock)?);
-    if !is_current(&home, &wanted, &interpreter) {
-        environment(&home, &lock, &[])?;
-        write(&home.join("stamp"), &wanted)?;
-    }
-    Ok(interpreter)
+    environment(repo, "py", "py/requirements.txt", &[], "moto, OCSF schemas, the AWS and Google judges")
 }
 
 /// An interpreter with Prowler's step to OCSF, for measuring beside it. Its many cloud SDKs stay away.
 pub(crate) fn prowler(repo: &Repo) -> Result<PathBuf, Fault> {
-    let version = version("python3", "Python 3", "measuring beside Prowler")?;
-    let home = repo.cache.join("prowler");
+    environment(repo, "prowler", "py/prowler.txt", &["--no-deps"], "measuring beside Prowler")
+}
+
+/// The interpreter of the environment `name`, which holds what `lock` lists; installed again when either has changed.
+fn environment(repo: &Repo, name: &str, lock: &str, flags: &[&str], needed_for: &str) -> Result<PathBuf, Fault> {
+    let version = version("python3", "Python 3", needed_for)?;
+    let home = repo.cache.join(name);
     let interpreter = home.join("bin/python");
-    let lock = repo.tool("py/prowler.txt");
+    let lock = repo.tool(lock);
     let wanted = format!("{version}\n{}", read(&lock)?);
     if !is_current(&home, &wanted, &interpreter) {
-        environment(&home, &lock, &["--no-deps"])?;
+        clear(&home)?;
+        run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
+        let mut pip = Command::new(&interpreter);
+        run_quietly(pip.args(["-m", "pip", "install", "--quiet"]).args(flags).arg("--requirement").arg(&lock))?;
         write(&home.join("stamp"), &wanted)?;
     }
     Ok(interpreter)
-}
-
-fn environment(home: &Path, lock: &Path, flags: &[&str]) -> Result<(), Fault> {
-    clear(home)?;
-    run_quietly(Command::new("python3").args(["-m", "venv"]).arg(home))?;
-    let mut pip = Command::new(home.join("bin/python"));
-    run_quietly(pip.args(["-m", "pip", "install", "--quiet"]).args(flags).arg("--requirement").arg(lock))?;
-    Ok(())
 }
 
 /// The interpreter if it is installed already and fits the lock.

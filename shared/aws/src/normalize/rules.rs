@@ -7,7 +7,7 @@ pub(super) const INSIGHT: NoFinding = NoFinding {
     rule: "security-hub-insight-result",
     what: "a Security Hub insight result",
     shape: "`source` `aws.securityhub` with `detail-type` `Security Hub Insight Results`, or an answer with `InsightResults`",
-    why: "it names what findings have in common, and counts them; the findings of each name are asked for at Security Hub",
+    why: "it names what findings have in common, and counts them; a function that takes it in asks Security Hub for the findings of each name",
 };
 pub(super) const OTHER: NoFinding = NoFinding {
     rule: "security-hub-other-event",
