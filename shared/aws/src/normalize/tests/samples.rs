@@ -99,9 +99,10 @@ fn lost(finding: &Finding<'_>) -> Vec<(&'static str, &'static str)> {
     lost.map(|row| (row.field, mapping.shape)).collect()
 }
 
+/// The first mapping that has the payload's marks, as for every other reader.
 fn mapping_of(raw: &Value) -> &'static Mapping {
-    let known = [("ProductArn", 0), ("class_uid", 1), ("findingArn", 3)];
-    &MAPPINGS[known.iter().find(|(name, _)| raw.get(name).is_some()).map_or(2, |(_, at)| *at)]
+    let has = |marks: &&[&str]| marks.iter().all(|mark| holds(raw, mark));
+    MAPPINGS.iter().find(|mapping| mapping.marks.iter().any(has)).unwrap()
 }
 
 /// Whether something is said at a path, names in any case. Keys of a product's own may have dots and slashes.
